@@ -1,0 +1,180 @@
+"""Masks cropped to their boxes, and their conversion to dense arrays, COCO RLE and polygons.
+
+A dense (n, h, w) array of many objects on 4K video takes hundreds of megabytes, so a mask is kept as
+a small boolean bitmap and the place of its top left pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstream.core import boxes
+
+
+class Rle(TypedDict):
+    """COCO's compressed run-length encoding; `size` is [height, width]."""
+
+    size: list[int]
+    counts: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CroppedMask:
+    """A boolean mask kept only inside its box.
+
+    Attributes
+    ----------
+    bitmap : ndarray of shape (h, w), bool; may be (0, 0) for an empty mask.
+    x0, y0 : column and row of the bitmap's top left pixel in the image.
+    """
+
+    bitmap: NDArray[np.bool_]
+    x0: int
+    y0: int
+
+    @property
+    def area_px(self) -> int:
+        """Number of pixels of the object."""
+        return int(np.count_nonzero(self.bitmap))
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Row and column slices of the bitmap in the image."""
+        height, width = self.bitmap.shape
+        return slice(self.y0, self.y0 + height), slice(self.x0, self.x0 + width)
+
+    def dense(self, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+        """The mask as a boolean array of the image's size."""
+        full = np.zeros(size_hw, bool)
+        full[self.slices] = self.bitmap
+        return full
+
+
+EMPTY = CroppedMask(np.zeros((0, 0), bool), 0, 0)
+
+
+def crop(mask: NDArray[np.bool_]) -> CroppedMask:
+    """Crop a dense boolean mask (h, w) to its tight box."""
+    x1, y1, x2, y2 = boxes.from_mask(mask).astype(int)
+    return CroppedMask(np.ascontiguousarray(mask[y1:y2, x1:x2]), int(x1), int(y1))
+
+
+def union(masks: Sequence[CroppedMask], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    """Pixels that belong to any of the masks, as a dense boolean array of `size_hw`."""
+    full = np.zeros(size_hw, bool)
+    for mask in masks:
+        full[mask.slices] |= mask.bitmap
+    return full
+
+
+def intersection_px(a: CroppedMask, b: CroppedMask) -> int:
+    """Number of pixels that both masks hold."""
+    top, left = max(a.y0, b.y0), max(a.x0, b.x0)
+    bottom = min(a.y0 + a.bitmap.shape[0], b.y0 + b.bitmap.shape[0])
+    right = min(a.x0 + a.bitmap.shape[1], b.x0 + b.bitmap.shape[1])
+    if bottom <= top or right <= left:
+        return 0
+    part_a = a.bitmap[top - a.y0 : bottom - a.y0, left - a.x0 : right - a.x0]
+    part_b = b.bitmap[top - b.y0 : bottom - b.y0, left - b.x0 : right - b.x0]
+    return int(np.count_nonzero(part_a & part_b))
+
+
+def iou(a: CroppedMask, b: CroppedMask) -> float:
+    """Intersection over union of two masks; 0.0 when both are empty."""
+    common = intersection_px(a, b)
+    total = a.area_px + b.area_px - common
+    return common / total if total else 0.0
+
+
+def to_rle(mask: CroppedMask, size_hw: tuple[int, int]) -> Rle:
+    """Encode as COCO's compressed RLE: column-major runs, zeros first.
+
+    Source of the format: `rleToString` in cocoapi's `common/maskApi.c`.
+    """
+    height, width = size_hw
+    padded = np.zeros((mask.bitmap.shape[1], mask.bitmap.shape[0] + 2), np.int8)
+    padded[:, 1:-1] = mask.bitmap.T
+    steps = np.diff(padded, axis=1)
+    columns, rises = np.nonzero(steps == 1)
+    _, falls = np.nonzero(steps == -1)
+    offsets = (columns + mask.x0) * height + mask.y0
+    starts, ends = offsets + rises, offsets + falls
+    # a run that reaches the bottom of the image goes on at the top of the next column
+    joined = starts[1:] == ends[:-1]
+    starts = np.delete(starts, np.flatnonzero(joined) + 1)
+    ends = np.delete(ends, np.flatnonzero(joined))
+    edges = np.column_stack([starts, ends]).ravel()
+    counts = np.diff(np.concatenate([[0], edges, [height * width]]))
+    if len(counts) > 1 and counts[-1] == 0:
+        counts = counts[:-1]
+    return {"size": [height, width], "counts": _compress(counts.tolist())}
+
+
+def from_rle(rle: Rle) -> CroppedMask:
+    """Decode COCO's compressed RLE.
+
+    Raises
+    ------
+    ValueError : the runs do not add up to the size.
+    """
+    height, width = rle["size"]
+    counts = np.array(_decompress(rle["counts"]), np.int64)
+    if counts.sum() != height * width or (counts < 0).any():
+        raise ValueError(f"RLE runs add up to {counts.sum()}, expected {height} x {width}")
+    values = np.arange(len(counts)) % 2 == 1
+    return crop(np.repeat(values, counts).reshape(width, height).T)
+
+
+def _compress(counts: list[int]) -> str:
+    characters = []
+    for index, count in enumerate(counts):
+        value = count - counts[index - 2] if index > 2 else count
+        more = True
+        while more:
+            bits = value & 0x1F
+            value >>= 5
+            more = value != -1 if bits & 0x10 else value != 0
+            characters.append(chr((bits | 0x20 if more else bits) + 48))
+    return "".join(characters)
+
+
+def _decompress(text: str) -> list[int]:
+    counts: list[int] = []
+    value, shift = 0, 0
+    for character in text:
+        bits = ord(character) - 48
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if not bits & 0x20:
+            if bits & 0x10:
+                value -= 1 << shift
+            counts.append(value + counts[-2] if len(counts) > 2 else value)
+            value, shift = 0, 0
+    return counts
+
+
+def from_polygons(polygons: Sequence[NDArray[np.float64]], size_hw: tuple[int, int]) -> CroppedMask:
+    """Rasterise polygons, each (k, 2) of x, y in pixels; overlaps follow the even-odd rule (holes)."""
+    full = np.zeros(size_hw, np.uint8)
+    # OpenCV counts pixel centres from 0, we count pixel edges: half a pixel apart
+    shift_bits = 8
+    points = [np.round((p - 0.5) * (1 << shift_bits)).astype(np.int32) for p in polygons if len(p) >= 3]
+    if points:
+        cv2.fillPoly(full, points, (1,), lineType=cv2.LINE_8, shift=shift_bits)
+    return crop(full.astype(bool))
+
+
+def to_contours(mask: CroppedMask) -> list[NDArray[np.int32]]:
+    """Outlines for drawing, holes included: each (k, 2) of x, y pixel centres in the image."""
+    if mask.bitmap.size == 0:
+        return []
+    found, _ = cv2.findContours(
+        mask.bitmap.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(mask.x0, mask.y0)
+    )
+    return [contour[:, 0, :].astype(np.int32) for contour in found]
