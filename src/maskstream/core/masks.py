@@ -124,14 +124,44 @@ def from_rle(rle: Rle) -> CroppedMask:
     ValueError : the runs do not add up to the size.
     """
     height, width = rle["size"]
-    counts = np.array(_decompress(rle["counts"]), np.int64)
-    if counts.sum() != height * width or (counts < 0).any():
-        raise ValueError(f"RLE runs add up to {counts.sum()}, expected {height} x {width}")
+    counts = to_runs(rle)
     values = np.arange(len(counts)) % 2 == 1
     return crop(np.repeat(values, counts).reshape(width, height).T)
 
 
-def _compress(counts: list[int]) -> str:
+def to_runs(rle: Rle) -> list[int]:
+    """Lengths of the column-major runs, zeros first: COCO's uncompressed RLE.
+
+    Raises
+    ------
+    ValueError : the runs do not add up to the size.
+    """
+    height, width = rle["size"]
+    runs = _decompress(rle["counts"])
+    _check_runs(runs, height, width)
+    return runs
+
+
+def from_runs(runs: Sequence[int], size_hw: tuple[int, int]) -> Rle:
+    """Compress the runs of `to_runs`.
+
+    Raises
+    ------
+    ValueError : the runs do not add up to the size.
+    """
+    height, width = size_hw
+    _check_runs(runs, height, width)
+    return {"size": [height, width], "counts": _compress(runs)}
+
+
+def _check_runs(runs: Sequence[int], height: int, width: int) -> None:
+    if min(runs, default=0) < 0:
+        raise ValueError("an RLE run of negative length")
+    if sum(runs) != height * width:
+        raise ValueError(f"RLE runs add up to {sum(runs)}, expected {height} x {width}")
+
+
+def _compress(counts: Sequence[int]) -> str:
     characters = []
     for index, count in enumerate(counts):
         value = count - counts[index - 2] if index > 2 else count

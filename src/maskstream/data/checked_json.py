@@ -1,0 +1,55 @@
+"""JSON files of a dataset, checked once on reading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from maskstream.errors import DatasetError
+
+
+class Block(BaseModel):
+    """One JSON object: types are not coerced, NaN is refused, unknown keys are passed over."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+
+BlockType = TypeVar("BlockType", bound=Block)
+
+
+def read_json(path: Path, block: type[BlockType]) -> BlockType:
+    """Read a JSON file as `block`.
+
+    Raises
+    ------
+    DatasetError : the file is missing, is no JSON, lacks a key or holds a value of a wrong type; the
+        error names the first such place.
+    """
+    try:
+        return block.model_validate_json(path.read_bytes())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DatasetError(path, expected="a JSON file", found=reason, remedy="import the dataset again") from error
+    except ValidationError as error:
+        raise _first_fault(path, error) from error
+
+
+def _first_fault(path: Path, error: ValidationError) -> DatasetError:
+    fault = error.errors(include_url=False)[0]
+    others = f" (and {error.error_count() - 1} more faults)" if error.error_count() > 1 else ""
+    if fault["type"] == "json_invalid":
+        reason = str(fault.get("ctx", {}).get("error", fault["msg"]))
+        return DatasetError(path, expected="JSON", found=reason, remedy="restore or repair the file")
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
+    place = f"{path}: {key}" if key else str(path)
+    if fault["type"] == "missing":
+        return DatasetError(place, expected="this key", found=f"none{others}", remedy="add it")
+    expected = fault["msg"].removeprefix("Input should be ")
+    return DatasetError(place, expected=expected, found=f"{_short(fault['input'])}{others}", remedy="correct the value")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
