@@ -1,0 +1,225 @@
+"""The one judgement of a model on labelled images, for training's validation and for deployed models."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstream.core.calibration import Calibration
+from maskstream.core.classes import Classes
+from maskstream.core.detections import Detections
+from maskstream.errors import DatasetError
+from maskstream.evaluation import instance
+from maskstream.evaluation.calibration import ECE_BINS, calibration_metrics
+from maskstream.evaluation.classification import DECISION_THRESHOLD, decision_metrics, roc_auc
+from maskstream.evaluation.instance import Entry, ImageTruth
+from maskstream.evaluation.pixel import JACCARD_THRESHOLD, Overlap, overlap, pixel_metrics
+
+__all__ = ["SCORE_FLOOR", "ImageTruth", "Judge", "Metrics", "judge"]
+
+SCORE_FLOOR = 0.05
+"""Score down to which detections should be decoded for AP, which wants them without a threshold."""
+
+Metrics = dict[str, float | int | str]
+"""Flat keys and plain values, as `metrics.json` holds them."""
+
+
+def judge(
+    truth_and_found: Iterable[tuple[ImageTruth, Detections]],
+    classes: Classes,
+    score_threshold: float,
+    *,
+    calibration: Calibration | None = None,
+    positive: str | None = None,
+) -> Metrics:
+    """Judge detections image by image; the parameters and the result are those of `Judge`.
+
+    Raises
+    ------
+    DatasetError : there is no image, or one of them contradicts the others or its detections.
+    MissingDependency : faster-coco-eval is not installed.
+    """
+    verdict = Judge(classes, score_threshold, calibration=calibration, positive=positive)
+    for truth, found in truth_and_found:
+        verdict.add(truth, found)
+    return verdict.metrics()
+
+
+class Judge:
+    """Takes images one at a time and keeps run-length codes and counts of them, never dense masks.
+
+    Parameters
+    ----------
+    classes : the model's class names in the order of their ids, which the truth's ids follow as well.
+    score_threshold : score from which an object counts as found, in everything but AP.
+    calibration : the model's calibration, already applied in the detections; None when they are raw.
+    positive : class whose percentage is judged; by default the calibration's class, else the second of two
+        classes, else none.
+    """
+
+    def __init__(
+        self,
+        classes: Classes,
+        score_threshold: float,
+        *,
+        calibration: Calibration | None = None,
+        positive: str | None = None,
+    ) -> None:
+        self.classes = classes
+        self.score_threshold = score_threshold
+        self.calibration = calibration
+        self.positive = _positive_class(classes, calibration, positive)
+        self.results: list[Entry] = []
+        self._images: dict[int, Entry] = {}
+        self._truths: list[Entry] = []
+        self._overlaps: list[Overlap] = []
+        self._labels: list[bool] = []
+        self._probabilities: list[NDArray[np.float32] | None] = []
+
+    def add(self, truth: ImageTruth, found: Detections) -> None:
+        """Judge one image. `found` should be decoded down to `SCORE_FLOOR`, best score first.
+
+        Raises
+        ------
+        DatasetError : the image was judged before, or its detections are of another size or other classes.
+        """
+        self._check(truth, found)
+        above = found.select(found.scores >= self.score_threshold)
+        self._images[truth.image_id] = instance.image_entry(truth)
+        self._truths += instance.truth_entries(truth)
+        self.results += instance.result_entries(truth.image_id, found)
+        self._overlaps.append(overlap(truth.masks, above.masks, truth.size_hw))
+        self._labels.append(any(self.classes[class_id] == self.positive for class_id in truth.class_ids))
+        self._probabilities.append(above.probabilities[np.argmax(above.scores)] if len(above) else None)
+
+    def metrics(self) -> Metrics:
+        """All figures of the images so far.
+
+        - `AP`, `AP50`, `AP75`, `AP/<class>`, `AP50/<class>`: see `evaluation.instance`.
+        - `mean_jaccard`, `thresholded_jaccard`, `mean_dice`: see `evaluation.pixel`.
+        - `auc`, `sensitivity`, `specificity`, `balanced_accuracy`: see `evaluation.classification`. An
+          image's percentage is the positive class's probability of its best-scored detection, 0 without
+          one; an image is positive when it shows an object of the positive class.
+        - `ece`, `brier`, `calibration_slope`, `calibration_intercept`: see `evaluation.calibration`, over
+          the `n_with_detection` images that have a percentage to show; with `_uncalibrated` behind them
+          the same of the network's own probabilities, when there is a calibration.
+        - counts, thresholds and the evaluator, and `undefined`: the figures that were left out because these
+          images do not define them (no object of a class, one class only), or "none".
+
+        Raises
+        ------
+        DatasetError : there is no image.
+        MissingDependency : faster-coco-eval is not installed.
+        """
+        if not self._images:
+            raise DatasetError(
+                "evaluation", expected="at least one image", found="none", remedy="choose a split that holds images"
+            )
+        figures: Metrics = {}
+        figures |= instance.average_precision(list(self._images.values()), self._truths, self.results, self.classes)
+        figures |= pixel_metrics(self._overlaps)
+        figures |= self._class_metrics()
+        figures |= self._conditions()
+        missing = [key for key in self._expected_keys() if key not in figures]
+        figures["undefined"] = ", ".join(missing) or "none"
+        return figures
+
+    def _class_metrics(self) -> dict[str, float]:
+        if self.positive is None:
+            return {}
+        column = self.classes.index(self.positive)
+        with_detection = [p for p in self._probabilities if p is not None]
+        detected = np.array([p is not None for p in self._probabilities])
+        label = np.array(self._labels)
+        percentage = np.zeros(len(label))
+        shown = np.array(with_detection, np.float32).reshape(-1, len(self.classes))
+        percentage[detected] = shown[:, column]
+        figures = {}
+        if label.any() and not label.all():
+            figures = {"auc": roc_auc(percentage, label), **decision_metrics(percentage, label)}
+        if len(shown):
+            figures |= calibration_metrics(percentage[detected], label[detected])
+        if len(shown) and self.calibration is not None:
+            raw = self.calibration.undo(shown, self.classes)[:, column].astype(np.float64)
+            before = calibration_metrics(raw, label[detected])
+            figures |= {f"{key}_uncalibrated": value for key, value in before.items()}
+        return figures
+
+    def _conditions(self) -> Metrics:
+        without = sum(p is None for p in self._probabilities)
+        conditions: Metrics = {
+            "n_pictures": len(self._images),
+            "n_objects": len(self._truths),
+            **self._objects_per_class(),
+            "n_with_detection": len(self._images) - without,
+            "n_without_detection": without,
+            "score_threshold": self.score_threshold,
+            "jaccard_threshold": JACCARD_THRESHOLD,
+            "evaluator": instance.evaluator_name(),
+        }
+        if self.positive is not None:
+            conditions |= {
+                "n_positive": sum(self._labels),
+                "positive_class": self.positive,
+                "decision_threshold": DECISION_THRESHOLD,
+                "ece_bins": ECE_BINS,
+                "calibration": "none" if self.calibration is None else "temperature and bias",
+            }
+        return conditions
+
+    def _objects_per_class(self) -> dict[str, int]:
+        counts = Counter(entry["category_id"] for entry in self._truths)
+        return {f"n_objects/{name}": counts[class_id] for class_id, name in enumerate(self.classes)}
+
+    def _expected_keys(self) -> list[str]:
+        keys = ["AP", "AP50", "AP75", *(f"{key}/{name}" for name in self.classes for key in ("AP", "AP50"))]
+        if self.positive is None:
+            return keys
+        calibration = ["ece", "brier", "calibration_slope", "calibration_intercept"]
+        keys += ["auc", "sensitivity", "specificity", "balanced_accuracy", *calibration]
+        if self.calibration is not None:
+            keys += [f"{key}_uncalibrated" for key in calibration]
+        return keys
+
+    def _check(self, truth: ImageTruth, found: Detections) -> None:
+        place = f"image {truth.image_id}"
+        if truth.image_id in self._images:
+            raise DatasetError(
+                place, expected="each image once", found="it a second time", remedy="give every image its own id"
+            )
+        if found.size_hw != truth.size_hw:
+            raise DatasetError(
+                place,
+                expected=f"detections in an image of {truth.size_hw} (height, width)",
+                found=f"{found.size_hw}",
+                remedy="decode them in the pixels of the labelled image",
+            )
+        if found.classes != self.classes or any(not 0 <= c < len(self.classes) for c in truth.class_ids):
+            raise DatasetError(
+                place,
+                expected=f"the classes {_listed(self.classes)}",
+                found=f"detections of {_listed(found.classes)} and truth with ids {sorted(set(truth.class_ids))}",
+                remedy="judge a model on a dataset of its own classes",
+            )
+
+
+def _positive_class(classes: Classes, calibration: Calibration | None, positive: str | None) -> str | None:
+    if positive is None and calibration is not None:
+        positive = calibration.positive
+    if positive is None:
+        return classes[1] if len(classes) == 2 else None
+    if positive not in classes:
+        raise DatasetError(
+            f"positive class {positive!r}",
+            expected=f"one of {_listed(classes)}",
+            found="another name",
+            remedy="name one of the model's classes",
+        )
+    return positive
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
