@@ -190,14 +190,42 @@ def _decompress(text: str) -> list[int]:
 
 
 def from_polygons(polygons: Sequence[NDArray[np.float64]], size_hw: tuple[int, int]) -> CroppedMask:
-    """Rasterise polygons, each (k, 2) of x, y in pixels; overlaps follow the even-odd rule (holes)."""
-    full = np.zeros(size_hw, np.uint8)
-    # OpenCV counts pixel centres from 0, we count pixel edges: half a pixel apart
-    shift_bits = 8
-    points = [np.round((p - 0.5) * (1 << shift_bits)).astype(np.int32) for p in polygons if len(p) >= 3]
-    if points:
-        cv2.fillPoly(full, points, (1,), lineType=cv2.LINE_8, shift=shift_bits)
-    return crop(full.astype(bool))
+    """Rasterise polygons, each (k, 2) of x, y in pixels; overlaps follow the even-odd rule (holes).
+
+    A pixel belongs to the object when its centre lies inside. OpenCV's `fillPoly` is no help here: it
+    paints every pixel that the outline touches, which makes a disc of 40 pixels 6 % too large.
+    """
+    rings = [polygon for polygon in polygons if len(polygon) >= 3]
+    if not rings:
+        return EMPTY
+    starts = np.concatenate(rings)
+    ends = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
+    limit_xy = size_hw[::-1]
+    x0, y0 = np.clip(np.floor(starts.min(axis=0)), 0, limit_xy).astype(int).tolist()
+    x1, y1 = np.clip(np.ceil(starts.max(axis=0)), 0, limit_xy).astype(int).tolist()
+    rows, crossings_x = _row_crossings(starts - (x0, y0), ends - (x0, y0), y1 - y0)
+    columns = np.clip(np.ceil(crossings_x - 0.5), 0, x1 - x0).astype(np.intp)
+    toggles = np.zeros((y1 - y0, x1 - x0 + 1), np.int32)
+    np.add.at(toggles, (rows, columns), 1)
+    inside = crop(np.cumsum(toggles, axis=1)[:, :-1] % 2 == 1)
+    return CroppedMask(inside.bitmap, inside.x0 + x0, inside.y0 + y0) if inside.bitmap.size else EMPTY
+
+
+def _row_crossings(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], height: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Where edges (n, 2) cross the centre lines of the rows 0..height-1: the row and the x of each crossing.
+
+    An edge owns its upper end and not its lower one, so that a closed ring crosses every line an even
+    number of times.
+    """
+    lower, upper = np.minimum(starts[:, 1], ends[:, 1]), np.maximum(starts[:, 1], ends[:, 1])
+    first = np.clip(np.ceil(lower - 0.5), 0, height).astype(np.intp)
+    counts = np.clip(np.ceil(upper - 0.5), 0, height).astype(np.intp) - first
+    edges = np.repeat(np.arange(len(starts)), counts)
+    rows = np.arange(len(edges)) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+    start, step = starts[edges], (ends - starts)[edges]
+    return rows, start[:, 0] + (rows + 0.5 - start[:, 1]) / step[:, 1] * step[:, 0]
 
 
 def to_contours(mask: CroppedMask) -> list[NDArray[np.int32]]:
