@@ -10,7 +10,7 @@ Boxes = NDArray[np.float32]
 
 def area(boxes_xyxy: Boxes) -> NDArray[np.float32]:
     """Areas in square pixels, shape (n,); an inverted box has area 0."""
-    size_wh = np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None)
+    size_wh: NDArray[np.float32] = np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None)
     return size_wh[:, 0] * size_wh[:, 1]
 
 
@@ -18,10 +18,11 @@ def iou_matrix(boxes_a: Boxes, boxes_b: Boxes) -> NDArray[np.float32]:
     """Intersection over union of every pair, shape (n, m); 0 where the union is empty."""
     top_left = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])
     bottom_right = np.minimum(boxes_a[:, None, 2:], boxes_b[None, :, 2:])
-    size_wh = np.clip(bottom_right - top_left, 0, None)
+    size_wh: NDArray[np.float32] = np.clip(bottom_right - top_left, 0, None)
     intersection = size_wh[..., 0] * size_wh[..., 1]
     union = area(boxes_a)[:, None] + area(boxes_b)[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    iou: NDArray[np.float32] = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return iou
 
 
 def clip(boxes_xyxy: Boxes, size_hw: tuple[int, int]) -> Boxes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstream.core.classes import Classes
+from maskstream.core.classes import Classes, class_id
 
 EPSILON = 1e-6
 """Probabilities are kept this far from 0 and 1 before their logit is taken."""
@@ -50,14 +50,14 @@ class Calibration:
 
     def apply(self, probabilities: NDArray[np.float32], classes: Classes) -> NDArray[np.float32]:
         """Calibrated probabilities, shape (n, c) like the raw ones; rows sum to 1."""
-        column = classes.index(self.positive)
+        column = class_id(classes, self.positive)
         raw = probabilities[:, column].astype(np.float64)
         positive = sigmoid(self.slope * logit(raw) + self.bias)
         return _with_column(probabilities, column, positive)
 
     def undo(self, probabilities: NDArray[np.float32], classes: Classes) -> NDArray[np.float32]:
         """Raw probabilities that `apply` turns into the given ones, to its precision."""
-        column = classes.index(self.positive)
+        column = class_id(classes, self.positive)
         calibrated = probabilities[:, column].astype(np.float64)
         raw = sigmoid((logit(calibrated) - self.bias) / self.slope)
         return _with_column(probabilities, column, raw)
@@ -77,4 +77,5 @@ def _with_column(probabilities: NDArray[np.float32], column: int, values: NDArra
     rest = np.delete(probabilities.astype(np.float64), column, axis=1)
     total = rest.sum(axis=1, keepdims=True)
     share = np.divide(rest, total, out=np.full_like(rest, 1.0 / max(rest.shape[1], 1)), where=total > 0)
-    return np.insert(share * (1.0 - values)[:, None], column, values, axis=1).astype(np.float32)
+    rows: NDArray[np.float64] = np.insert(share * (1.0 - values)[:, None], column, values, axis=1)
+    return rows.astype(np.float32)

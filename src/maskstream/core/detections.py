@@ -101,7 +101,8 @@ class Detections:
         """The most probable class of each object, shape (n,)."""
         if not len(self):
             return np.zeros(0, np.int64)
-        return np.argmax(self.probabilities, axis=1).astype(np.int64)
+        best: NDArray[np.intp] = np.argmax(self.probabilities, axis=1)
+        return best.astype(np.int64)
 
     @property
     def areas_px(self) -> NDArray[np.int64]:
