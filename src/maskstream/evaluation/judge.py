@@ -58,6 +58,16 @@ class Judge:
     calibration : the model's calibration, already applied in the detections; None when they are raw.
     positive : class whose percentage is judged; by default the calibration's class, else the second of two
         classes, else none.
+
+    Attributes
+    ----------
+    results : what was found so far, in COCO's result form with 0-based class ids.
+    evaluator : name and version of what computes AP.
+
+    Raises
+    ------
+    DatasetError : `positive` is not one of the classes.
+    MissingDependency : faster-coco-eval is not installed.
     """
 
     def __init__(
@@ -72,6 +82,7 @@ class Judge:
         self.score_threshold = score_threshold
         self.calibration = calibration
         self.positive = _positive_class(classes, calibration, positive)
+        self.evaluator = instance.evaluator_name()  # a missing package is told before the work, not after
         self.results: list[Entry] = []
         self._images: dict[int, Entry] = {}
         self._truths: list[Entry] = []
@@ -112,7 +123,6 @@ class Judge:
         Raises
         ------
         DatasetError : there is no image.
-        MissingDependency : faster-coco-eval is not installed.
         """
         if not self._images:
             raise DatasetError(
@@ -158,7 +168,7 @@ class Judge:
             "n_without_detection": without,
             "score_threshold": self.score_threshold,
             "jaccard_threshold": JACCARD_THRESHOLD,
-            "evaluator": instance.evaluator_name(),
+            "evaluator": self.evaluator,
         }
         if self.positive is not None:
             conditions |= {

@@ -1,0 +1,81 @@
+"""From a dataset's split to pairs of truth and detections, as the judge takes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from maskstream.core.classes import Classes
+from maskstream.core.detections import Detections
+from maskstream.core.frame import Frame
+from maskstream.core.segmenter import Segmenter
+from maskstream.data.dataset import ANNOTATIONS, Dataset
+from maskstream.data.records import ImageRecord
+from maskstream.errors import DatasetError
+from maskstream.evaluation.instance import Entry, ImageTruth
+
+
+def segment_records(
+    records: Iterable[ImageRecord], model: Segmenter, class_ids: Sequence[int], score_floor: float
+) -> Iterator[tuple[ImageTruth, Detections]]:
+    """Truth and detections of each image in turn; detections down to `score_floor`, as AP wants them.
+
+    `class_ids` is what `match_classes` gives.
+
+    Raises
+    ------
+    DatasetError : an image cannot be read.
+    """
+    for index, record in enumerate(records):
+        frame = Frame(record.read_image(), index=index, time_s=0.0, source=str(record.path))
+        (found,) = model.segment([frame], score_floor)
+        yield truth_of(record, class_ids), found
+
+
+def truth_of(record: ImageRecord, class_ids: Sequence[int]) -> ImageTruth:
+    """What a labelled image shows; `class_ids[i]` is the model's id for the dataset's class `i`."""
+    return ImageTruth(
+        image_id=record.image_id,
+        masks=tuple(annotation.mask(record.size_hw) for annotation in record.annotations),
+        class_ids=tuple(class_ids[annotation.class_id] for annotation in record.annotations),
+        size_hw=record.size_hw,
+        crowds=tuple(annotation.iscrowd for annotation in record.annotations),
+    )
+
+
+def match_classes(dataset: Dataset, classes: Classes) -> tuple[int, ...]:
+    """For each class of the dataset the model's id of the same name.
+
+    Raises
+    ------
+    DatasetError : the dataset has a class that the model does not know.
+    """
+    unknown = [name for name in dataset.classes if name not in classes]
+    if unknown:
+        raise DatasetError(
+            f"{dataset.folder / ANNOTATIONS}: categories",
+            expected=f"classes that the model knows ({', '.join(classes)})",
+            found=", ".join(unknown),
+            remedy="rename the categories or choose another model",
+        )
+    return tuple(classes.index(name) for name in dataset.classes)
+
+
+def coco_results(results: Iterable[Entry], dataset: Dataset, classes: Classes) -> list[Entry]:
+    """Results with the category ids of the dataset's own `annotations.json`, fit for any COCO tool.
+
+    Results of a class that the dataset does not have are left out: no id stands for it.
+    """
+    content = json.loads((dataset.folder / ANNOTATIONS).read_text(encoding="utf-8"))
+    ids_by_name = {category["name"]: category["id"] for category in content["categories"]}
+    category_ids = {class_id: ids_by_name[name] for class_id, name in enumerate(classes) if name in ids_by_name}
+    return [
+        {
+            "image_id": entry["image_id"],
+            "category_id": category_ids[entry["category_id"]],
+            "segmentation": entry["segmentation"],
+            "score": entry["score"],
+        }
+        for entry in results
+        if entry["category_id"] in category_ids
+    ]

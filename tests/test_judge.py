@@ -1,0 +1,311 @@
+"""The judgement of a model, and `maskstream evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import typer
+from pycocotools.coco import COCO
+from typer.testing import CliRunner
+
+from maskstream.cli import evaluate as command
+from maskstream.core.calibration import Calibration, logit, sigmoid
+from maskstream.core.detections import Detections
+from maskstream.core.frame import Frame
+from maskstream.core.masks import CroppedMask
+from maskstream.core.segmenter import FakeSegmenter
+from maskstream.data.dataset import Dataset, Provenance
+from maskstream.data.records import Annotation, ImageRecord
+from maskstream.errors import DatasetError
+from maskstream.evaluation.judge import ImageTruth, Judge, judge
+from maskstream.evaluation.split import match_classes, segment_records, truth_of
+
+CLASSES = ("benign", "malignant")
+SIZE_HW = (40, 60)
+CALIBRATION = Calibration("malignant", slope=0.5, bias=-0.3, covariance=((0.1, 0), (0, 0.1)), view_sd=0.2)
+
+
+def rectangle(x0: int, y0: int, width: int, height: int) -> CroppedMask:
+    return CroppedMask(np.ones((height, width), bool), x0, y0)
+
+
+def detections(*rows: tuple[CroppedMask, float, float], classes: tuple[str, ...] = CLASSES) -> Detections:
+    """Rows of mask, score and malignant probability, best score first."""
+    malignant = np.array([row[2] for row in rows])
+    return Detections(
+        boxes_xyxy=np.zeros((len(rows), 4), np.float32),
+        masks=tuple(row[0] for row in rows),
+        scores=np.array([row[1] for row in rows], np.float32),
+        probabilities=np.stack([1 - malignant, malignant], axis=1).astype(np.float32),
+        track_ids=np.zeros(len(rows), np.int64),
+        classes=classes,
+        size_hw=SIZE_HW,
+    )
+
+
+def truth(image_id: int, *objects: tuple[CroppedMask, int]) -> ImageTruth:
+    return ImageTruth(image_id, tuple(o[0] for o in objects), tuple(o[1] for o in objects), SIZE_HW)
+
+
+LESION = rectangle(10, 10, 20, 10)
+HALF = rectangle(10, 10, 10, 10)
+ELSEWHERE = rectangle(40, 30, 10, 5)
+NOTHING = Detections.empty(CLASSES, SIZE_HW)
+
+
+def four_images() -> list[tuple[ImageTruth, Detections]]:
+    """Exact and benign; half and malignant; missed; exact but below the threshold."""
+    return [
+        (truth(1, (LESION, 0)), detections((LESION, 0.9, 0.2), (ELSEWHERE, 0.1, 0.9))),
+        (truth(2, (LESION, 1)), detections((HALF, 0.8, 0.7))),
+        (truth(3, (LESION, 1)), NOTHING),
+        (truth(4, (LESION, 0)), detections((LESION, 0.4, 0.9))),
+    ]
+
+
+def test_hand_computed_figures() -> None:
+    figures = judge(four_images(), CLASSES, 0.5)
+    assert figures["mean_jaccard"] == pytest.approx((1 + 0.5) / 4)
+    assert figures["thresholded_jaccard"] == pytest.approx(1 / 4)
+    assert figures["mean_dice"] == pytest.approx((1 + 2 / 3) / 4)
+    # percentages 0.2 | 0.7, 0 | 0: malignant against benign is right, wrong, right and tied
+    assert figures["auc"] == pytest.approx((1 + 1 + 0 + 0.5) / 4)
+    assert (figures["sensitivity"], figures["specificity"], figures["balanced_accuracy"]) == (0.5, 1.0, 0.75)
+    assert figures["brier"] == pytest.approx((0.2**2 + 0.3**2) / 2)
+    assert figures["ece"] == pytest.approx((0.2 + 0.3) / 2)
+    counts = {key: value for key, value in figures.items() if key.startswith("n_")}
+    assert counts == {
+        "n_pictures": 4,
+        "n_objects": 4,
+        "n_objects/benign": 2,
+        "n_objects/malignant": 2,
+        "n_with_detection": 2,
+        "n_without_detection": 2,
+        "n_positive": 2,
+    }
+    assert str(figures["evaluator"]).startswith("faster-coco-eval ")
+
+
+def test_average_precision_uses_what_is_below_the_threshold() -> None:
+    """Benign entries, best first: 0.72 right, 0.24 on a malignant lesion, 0.04 right, 0.01 elsewhere."""
+    figures = judge(four_images(), CLASSES, 0.5)
+    # precision 1 up to recall 1/2 (51 of the 101 recalls), 2/3 beyond
+    assert figures["AP50/benign"] == pytest.approx((51 + 50 * 2 / 3) / 101)
+    assert judge(four_images(), CLASSES, 0.95)["AP50/benign"] == figures["AP50/benign"]
+    assert figures["AP50"] == pytest.approx((figures["AP50/benign"] + figures["AP50/malignant"]) / 2)
+
+
+def test_calibration_changes_the_percentages_and_not_the_uncalibrated_figures() -> None:
+    rng = np.random.default_rng(0)
+    raw = rng.uniform(0.02, 0.98, 60)
+    label = rng.random(60) < raw
+    pairs = [
+        (truth(i, (LESION, int(positive))), detections((LESION, 0.9, p)))
+        for i, (p, positive) in enumerate(zip(raw, label))
+    ]
+    before = judge(pairs, CLASSES, 0.5)
+    shown = [(t, _calibrated(found)) for t, found in pairs]
+    after = judge(shown, CLASSES, 0.5, calibration=CALIBRATION)
+    for key in ("ece", "brier", "calibration_slope", "calibration_intercept"):
+        assert after[f"{key}_uncalibrated"] == pytest.approx(before[key], abs=1e-5)
+    assert f"{key}_uncalibrated" not in before
+    assert after["auc"] == before["auc"]
+    assert after["calibration_slope"] == pytest.approx(float(before["calibration_slope"]) / 0.5, rel=1e-4)
+    expected = np.mean((sigmoid(0.5 * logit(raw) - 0.3) - label) ** 2)
+    assert after["brier"] == pytest.approx(expected, abs=1e-6)
+    assert (before["calibration"], after["calibration"]) == ("none", "temperature and bias")
+
+
+def _calibrated(found: Detections) -> Detections:
+    malignant = CALIBRATION.apply(found.probabilities, CLASSES)[:, 1]
+    return detections(*zip(found.masks, found.scores.tolist(), malignant.tolist()))
+
+
+def test_nothing_found_anywhere() -> None:
+    figures = judge([(truth(1, (LESION, 0)), NOTHING), (truth(2, (LESION, 1)), NOTHING)], CLASSES, 0.5)
+    assert (figures["AP"], figures["AP50"], figures["mean_jaccard"], figures["mean_dice"]) == (0, 0, 0, 0)
+    assert figures["auc"] == 0.5
+    assert figures["undefined"] == "ece, brier, calibration_slope, calibration_intercept"
+    assert figures["n_without_detection"] == 2
+
+
+def test_images_without_any_object() -> None:
+    figures = judge([(truth(1), NOTHING), (truth(2), detections((LESION, 0.9, 0.9)))], CLASSES, 0.5)
+    assert figures["mean_jaccard"] == 0.5
+    assert set(str(figures["undefined"]).split(", ")) >= {"AP", "AP50", "AP50/malignant", "auc", "calibration_slope"}
+    assert "AP" not in figures
+    assert "auc" not in figures
+    json.dumps(figures, allow_nan=False)
+
+
+def test_a_model_of_one_class_has_no_percentage_to_judge() -> None:
+    tank = Detections(
+        np.zeros((1, 4), np.float32),
+        (LESION,),
+        np.array([0.9], np.float32),
+        np.ones((1, 1), np.float32),
+        np.zeros(1, np.int64),
+        ("tank",),
+        SIZE_HW,
+    )
+    figures = judge([(truth(1, (LESION, 0)), tank)], ("tank",), 0.5)
+    assert figures["AP"] == figures["AP/tank"] == figures["mean_jaccard"] == 1
+    assert figures["undefined"] == "none"
+    assert not {"auc", "ece", "positive_class"} & figures.keys()
+
+
+@pytest.mark.parametrize(
+    "calibration, positive, expected",
+    [(None, None, "malignant"), (None, "benign", "benign"), (CALIBRATION, None, "malignant")],
+)
+def test_the_positive_class(calibration: Calibration | None, positive: str | None, expected: str) -> None:
+    assert Judge(CLASSES, 0.5, calibration=calibration, positive=positive).positive == expected
+
+
+def test_an_unknown_positive_class_is_refused() -> None:
+    with pytest.raises(DatasetError, match=r"positive class 'melanoma': expected one of benign, malignant"):
+        judge([], CLASSES, 0.5, positive="melanoma")
+
+
+def test_no_image_is_refused() -> None:
+    with pytest.raises(DatasetError, match="expected at least one image, found none"):
+        judge([], CLASSES, 0.5)
+
+
+@pytest.mark.parametrize(
+    "pairs, message",
+    [
+        ([(truth(7), NOTHING), (truth(7), NOTHING)], "image 7: expected each image once"),
+        ([(truth(7), Detections.empty(CLASSES, (40, 61)))], r"\(40, 60\) \(height, width\), found \(40, 61\)"),
+        ([(truth(7), Detections.empty(("mole",), SIZE_HW))], "benign, malignant, found detections of mole"),
+        ([(truth(7, (LESION, 2)), NOTHING)], r"truth with ids \[2\]"),
+    ],
+)
+def test_contradictions_are_refused_with_the_image(pairs: list[tuple[ImageTruth, Detections]], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        judge(pairs, CLASSES, 0.5)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Four images whose brightness is their number, classes in another order than the model's."""
+    records = []
+    for number, class_id in enumerate((1, 0, 0, 1), start=1):
+        path = tmp_path / "source" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), np.full((*SIZE_HW, 3), number, np.uint8))
+        annotation = Annotation.from_mask(class_id, LESION, SIZE_HW)
+        records.append(ImageRecord(10 * number, path.name, path, SIZE_HW, (annotation,)))
+    made = Dataset(
+        folder=tmp_path / "source",
+        classes=("malignant", "benign"),
+        images=tuple(records),
+        splits={"test": ("1.png", "2.png", "3.png", "4.png"), "val": ()},
+        left_out=(),
+        splits_made_by="hand",
+        provenance=Provenance(name="squares", source="", licence="CC0-1.0", licence_url="", importer="test"),
+    )
+    return made.save(tmp_path / "dataset")
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSegmenter:
+    """Answers what `four_images` says; the command finds it under any name."""
+    answers = [found for _, found in four_images()]
+    segmenter = FakeSegmenter(lambda frame: answers[int(frame.image[0, 0, 0]) - 1], CLASSES, name="squares")
+    segmenter.calibration = None
+    segmenter.manifest = SimpleNamespace(version="1.2")
+    (tmp_path / "manifest.json").write_text("{}")
+    monkeypatch.setattr(command, "load_model", lambda name: segmenter)
+    monkeypatch.setattr(command, "model_folder", lambda name: tmp_path)
+    return segmenter
+
+
+def run(*arguments: object) -> tuple[int, str, BaseException | None]:
+    app = typer.Typer()
+    app.command()(command.evaluate)
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output, result.exception
+
+
+def test_the_command_writes_metrics_and_predictions(dataset: Dataset, model: FakeSegmenter, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    exit_code, output, _ = run("squares", "--data", dataset.folder, "--out", out)
+    assert exit_code == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    expected = judge(four_images(), CLASSES, 0.5)
+    assert {key: metrics[key] for key in expected} == expected
+    assert metrics["split"] == "test"
+    assert metrics["dataset_sha256"] == dataset.content_sha256()
+    assert "squares 1.2 on squares, split test" in " ".join(output.split())
+    assert f"{expected['mean_jaccard']:.4f}" in output
+
+
+def test_predictions_carry_the_ids_of_the_datasets_annotations(
+    dataset: Dataset, model: FakeSegmenter, tmp_path: Path
+) -> None:
+    run("squares", "--data", dataset.folder, "--out", tmp_path / "out")
+    annotations = COCO(str(dataset.folder / "annotations.json"))
+    predictions = annotations.loadRes(str(tmp_path / "out" / "predictions.json"))
+    names = {category["id"]: category["name"] for category in annotations.dataset["categories"]}
+    best = max(predictions.loadAnns(predictions.getAnnIds(imgIds=[20])), key=lambda entry: entry["score"])
+    assert names[best["category_id"]] == "malignant"
+    assert best["score"] == pytest.approx(0.8 * 0.7)
+    assert best["area"] == HALF.area_px
+
+
+def test_a_lower_score_threshold_counts_more_as_found(dataset: Dataset, model: FakeSegmenter, tmp_path: Path) -> None:
+    run("squares", "--data", dataset.folder, "--out", tmp_path, "--score", 0.3)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert (metrics["score_threshold"], metrics["n_without_detection"]) == (0.3, 1)
+    assert metrics["mean_jaccard"] == pytest.approx(2.5 / 4)
+
+
+@pytest.mark.parametrize(
+    "split, message", [("train", "one of test, val, found 'train'"), ("val", "at least one image, found none")]
+)
+def test_a_split_that_cannot_be_judged(
+    split: str, message: str, dataset: Dataset, model: FakeSegmenter, tmp_path: Path
+) -> None:
+    _, _, error = run("squares", "--data", dataset.folder, "--split", split, "--out", tmp_path / "out")
+    assert isinstance(error, DatasetError)
+    assert message in str(error)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unreadable_image_is_named(dataset: Dataset, model: FakeSegmenter, tmp_path: Path) -> None:
+    (dataset.folder / "images" / "3.png").write_bytes(b"no image")
+    _, _, error = run("squares", "--data", dataset.folder, "--out", tmp_path / "out")
+    assert isinstance(error, DatasetError)
+    assert "3.png: expected an image, found 8 bytes" in str(error)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_that_the_model_does_not_know_is_refused(dataset: Dataset) -> None:
+    assert match_classes(dataset, CLASSES) == (1, 0)
+    with pytest.raises(DatasetError, match=r"the model knows \(mole, benign\), found malignant"):
+        match_classes(dataset, ("mole", "benign"))
+
+
+def test_records_become_truth_in_the_models_ids(dataset: Dataset) -> None:
+    shown = truth_of(dataset.records("test")[0], (1, 0))
+    assert (shown.image_id, shown.class_ids, shown.size_hw) == (10, (0,), SIZE_HW)
+    assert (shown.masks[0].dense(SIZE_HW) == LESION.dense(SIZE_HW)).all()
+
+
+def test_images_are_decoded_down_to_the_floor_one_at_a_time(dataset: Dataset) -> None:
+    seen: list[Frame] = []
+
+    def answer(frame: Frame) -> Detections:
+        seen.append(frame)
+        return detections((LESION, 0.3, 0.1), (HALF, 0.01, 0.1))
+
+    pairs = segment_records(dataset.records("test"), FakeSegmenter(answer, CLASSES), (1, 0), score_floor=0.05)
+    _, found = next(pairs)
+    assert len(seen) == 1
+    assert found.scores == pytest.approx([0.3])
