@@ -77,15 +77,15 @@ def paint_skin(rng: np.random.Generator, size_hw: tuple[int, int], unit_px: floa
     """
     height, width = size_hw
     tone = _between(SKIN_TONES, float(rng.uniform(0, len(SKIN_TONES) - 1)))
+    furrow_depth, mottled, blotched = rng.uniform((0.015, 0.01, 0), (0.055, 0.035, 0.015))
+    vessels = 0.06 if rng.random() < 0.35 else 0.0
     mottling = noise(rng, size_hw, unit_px / 3) + 0.6 * noise(rng, size_hw, unit_px / 9)
     blotches = noise(rng, size_hw, unit_px / 25)
     furrows = ridges(noise(rng, size_hw, unit_px / 40), 0.18) + 0.6 * ridges(noise(rng, size_hw, unit_px / 75), 0.25)
     grain = noise(rng, size_hw, max(1.5, unit_px / 300))
-    light = 1 + 0.022 * blotches + 0.018 * grain - rng.uniform(0.015, 0.055) * furrows
-    light *= _pores(rng, size_hw, unit_px)
-    redness = rng.uniform(0.01, 0.035) * mottling + rng.uniform(0, 0.015) * blotches
-    if rng.random() < 0.35:
-        redness += 0.06 * ridges(noise(rng, size_hw, unit_px / 14), 0.05)
+    light = (1 + 0.022 * blotches + 0.018 * grain - furrow_depth * furrows) * _pores(rng, size_hw, unit_px)
+    redness = mottled * mottling + blotched * blotches
+    redness += vessels * ridges(noise(rng, size_hw, unit_px / 14), 0.05)
     skin = np.empty((height, width, 3), np.float32)
     for channel, share in enumerate((0.35, 1.4, 1.15)):
         skin[..., channel] = tone[channel] * light * (1 - share * redness)

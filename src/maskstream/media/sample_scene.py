@@ -64,15 +64,20 @@ class Scene:
         kinds = [str(kind) for kind in rng.choice(list(KIND_SHARES), count, p=list(KIND_SHARES.values()))]
         radii = [_radius(rng, kind, count) for kind in kinds]
         leaves, passing = bool(rng.random() < 0.35), bool(rng.random() < 0.5)
-        self._camera = CameraPath(rng, self._unit_px, np.array([width / 2, height / 2]), leaves)
-        self._paths = MolePaths(rng, radii, passing)
-        self._lens = Lens(rng, size_hw, self._unit_px)
+        # one stream each, so that the number of pixels of one layer does not change what another draws
+        hand, drift, lens, skin, hairs, *painters = rng.spawn(5 + count)
+        self._camera = CameraPath(hand, self._unit_px, np.array([width / 2, height / 2]), leaves)
+        self._paths = MolePaths(drift, radii, passing)
+        self._lens = Lens(lens, size_hw, self._unit_px)
         texture_px = min(self._unit_px, FINEST_PX)
-        self._moles = [paint_mole(rng, kind, radius * texture_px) for kind, radius in zip(kinds, radii, strict=True)]
+        self._moles = [
+            paint_mole(painter, kind, radius * texture_px)
+            for painter, kind, radius in zip(painters, kinds, radii, strict=True)
+        ]
         canvas_wh = np.round(np.array([width, height]) * (1 + 2 * MARGIN) * texture_px / self._unit_px).astype(int)
         canvas_hw = int(canvas_wh[1]), int(canvas_wh[0])
-        self._skin = paint_skin(rng, canvas_hw, texture_px)
-        self._hairs = paint_hairs(rng, canvas_hw, texture_px)
+        self._skin = paint_skin(skin, canvas_hw, texture_px)
+        self._hairs = paint_hairs(hairs, canvas_hw, texture_px)
         self._canvas_to_skin = similarity(1 / texture_px, 0, -canvas_wh / 2 / texture_px)
 
     def picture(self, time_s: float, grain: np.random.Generator) -> Picture:
