@@ -33,7 +33,9 @@ def example(**changes: Any) -> Manifest:
         "licence": Licence(code="Apache-2.0", weights="Apache-2.0", data="CC0-1.0"),
         "intended_use": "research",
         "limits": ("only round spots",),
-        "training": Training(data="spots", data_sha256="0" * 64, split_rule="by group", recipe={"epochs": 3}),
+        "training": Training(
+            data="spots", data_sha256="0" * 64, images={"train": 3}, split_rule="by group", recipe={"epochs": 3}
+        ),
         "metrics": {"AP50": 0.6, "evaluator": "by hand"},
         "versions": {"maskstream": "0.1.0"},
         "files": {f"{role}.onnx": hashlib.sha256(role.encode()).hexdigest() for role in ROLES},

@@ -54,7 +54,7 @@ def write_tiny_model(folder: Path, **changes: Any) -> Manifest:
         "licence": Licence(code="Apache-2.0", weights="Apache-2.0", data="CC0-1.0"),
         "intended_use": "Tests.",
         "limits": ("Answers with constants.",),
-        "training": Training(data="none", data_sha256="0" * 64, split_rule="none", recipe={}),
+        "training": Training(data="none", data_sha256="0" * 64, images={"train": 3}, split_rule="none", recipe={}),
         "metrics": {},
         "versions": {},
         "files": {f"{role}.onnx": hashlib.sha256((folder / f"{role}.onnx").read_bytes()).hexdigest() for role in ROLES},

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,15 +37,45 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(
-            path,
-            expected="a place that can be written",
-            found=error.strerror or str(error),
-            remedy="free space or choose another folder",
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `folder` that takes its place on success.
+
+    On any exception the temporary folder is removed and `folder` stays as it was.
+
+    Raises
+    ------
+    OutputError : the folder is in use (exists and is not empty) or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(folder, expected="a new or empty folder", found="one in use", remedy="choose another folder")
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:40]}-"))
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.replace(folder)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _cannot_write(place: Path, error: OSError) -> OutputError:
+    return OutputError(
+        place,
+        expected="a place that can be written",
+        found=error.strerror or str(error),
+        remedy="free space or choose another folder",
+    )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -60,11 +60,13 @@ class Training(_Strict):
     ----------
     data : name of the dataset.
     data_sha256 : hash of the dataset as it was trained on.
-    split_rule : how images were divided into train, val and test.
-    recipe : the resolved recipe, or what is needed to write it down again.
+    images : how many of them each split holds.
+    split_rule : how they were divided.
+    recipe : the resolved recipe.
     """
 
     data: str
+    images: dict[str, int]
     data_sha256: Digest
     split_rule: str
     recipe: dict[str, Any]
@@ -100,7 +102,7 @@ class ModelFacts(_Strict):
     intended_use: str
     limits: tuple[str, ...]
     training: Training
-    metrics: dict[str, float | str]
+    metrics: dict[str, float | int | str]
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
