@@ -159,6 +159,19 @@ def test_a_model_of_one_class_has_no_percentage_to_judge() -> None:
     assert not {"auc", "ece", "positive_class"} & figures.keys()
 
 
+def test_percentages_are_those_of_the_images_with_a_detection() -> None:
+    verdict = Judge(CLASSES, 0.5)
+    probability, label = verdict.percentages()
+    assert (probability.shape, label.shape) == ((0,), (0,))
+    for shown, found in four_images():
+        verdict.add(shown, found)
+    probability, label = verdict.percentages()
+    assert probability == pytest.approx([0.2, 0.7])
+    assert label.tolist() == [False, True]
+    with pytest.raises(DatasetError, match="name the class whose percentage matters"):
+        Judge(("tank",), 0.5).percentages()
+
+
 @pytest.mark.parametrize(
     "calibration, positive, expected",
     [(None, None, "malignant"), (None, "benign", "benign"), (CALIBRATION, None, "malignant")],

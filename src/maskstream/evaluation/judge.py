@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,24 +137,46 @@ class Judge:
         figures["undefined"] = ", ".join(missing) or "none"
         return figures
 
+    def percentages(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The positive class's probability and the label, each (n,), of the images with a detection.
+
+        On raw detections of a validation split this is what `fit_calibration` takes.
+
+        Raises
+        ------
+        DatasetError : the classes have no positive one.
+        """
+        if self.positive is None:
+            raise DatasetError(
+                "positive class",
+                expected=f"one of {', '.join(self.classes)}",
+                found="none chosen",
+                remedy="name the class whose percentage matters",
+            )
+        detected = np.array([p is not None for p in self._probabilities], bool)
+        label = np.array(self._labels, bool)[detected]
+        return self._shown()[:, self.classes.index(self.positive)].astype(np.float64), label
+
+    def _shown(self) -> NDArray[np.float32]:
+        """Class probabilities of the best-scored detection of each image that has one, (n, c)."""
+        shown = [p for p in self._probabilities if p is not None]
+        return np.array(shown, np.float32).reshape(-1, len(self.classes))
+
     def _class_metrics(self) -> dict[str, float]:
         if self.positive is None:
             return {}
-        column = self.classes.index(self.positive)
-        with_detection = [p for p in self._probabilities if p is not None]
-        detected = np.array([p is not None for p in self._probabilities])
+        shown, shown_label = self.percentages()
         label = np.array(self._labels)
         percentage = np.zeros(len(label))
-        shown = np.array(with_detection, np.float32).reshape(-1, len(self.classes))
-        percentage[detected] = shown[:, column]
+        percentage[[p is not None for p in self._probabilities]] = shown
         figures = {}
         if label.any() and not label.all():
             figures = {"auc": roc_auc(percentage, label), **decision_metrics(percentage, label)}
         if len(shown):
-            figures |= calibration_metrics(percentage[detected], label[detected])
+            figures |= calibration_metrics(shown, shown_label)
         if len(shown) and self.calibration is not None:
-            raw = self.calibration.undo(shown, self.classes)[:, column].astype(np.float64)
-            before = calibration_metrics(raw, label[detected])
+            raw = self.calibration.undo(self._shown(), self.classes)[:, self.classes.index(self.positive)]
+            before = calibration_metrics(raw.astype(np.float64), shown_label)
             figures |= {f"{key}_uncalibrated": value for key, value in before.items()}
         return figures
 
@@ -210,8 +232,8 @@ class Judge:
         if found.classes != self.classes or any(not 0 <= c < len(self.classes) for c in truth.class_ids):
             raise DatasetError(
                 place,
-                expected=f"the classes {_listed(self.classes)}",
-                found=f"detections of {_listed(found.classes)} and truth with ids {sorted(set(truth.class_ids))}",
+                expected=f"the classes {', '.join(self.classes)}",
+                found=f"detections of {', '.join(found.classes)} and truth with ids {sorted(set(truth.class_ids))}",
                 remedy="judge a model on a dataset of its own classes",
             )
 
@@ -224,12 +246,8 @@ def _positive_class(classes: Classes, calibration: Calibration | None, positive:
     if positive not in classes:
         raise DatasetError(
             f"positive class {positive!r}",
-            expected=f"one of {_listed(classes)}",
+            expected=f"one of {', '.join(classes)}",
             found="another name",
             remedy="name one of the model's classes",
         )
     return positive
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
