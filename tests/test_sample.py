@@ -38,11 +38,11 @@ def test_a_frame_is_the_same_whichever_way_it_is_reached() -> None:
 def test_a_recorded_clip_is_painted_alike_everywhere() -> None:
     """A machine or NumPy that draws other numbers makes another clip, and every published figure moves."""
     assert not np.array_equal(small(1).image(0), small(2).image(0))
-    image, truth = small(8).render(10)
+    image, truth = small(5).render(10)
     assert truth.track_ids.tolist() == [1, 2, 3]
-    assert [mole.class_name for mole in truth] == ["malignant", "benign", "malignant"]
-    assert truth.areas_px == pytest.approx([387, 219, 347], abs=2)
-    assert image.reshape(-1, 3).mean(axis=0) == pytest.approx([219.24, 190.74, 180.66], abs=0.3)
+    assert [mole.class_name for mole in truth] == ["malignant", "benign", "benign"]
+    assert truth.areas_px == pytest.approx([387, 300, 280], abs=2)
+    assert image.reshape(-1, 3).mean(axis=0) == pytest.approx([171.7, 127.66, 97.57], abs=0.3)
 
 
 def test_the_truth_says_what_the_picture_shows() -> None:
@@ -123,7 +123,7 @@ def test_widths_span_the_promised_range() -> None:
         truth = small(seed).truth(0)
         widths += ((truth.boxes_xyxy[:, 2] - truth.boxes_xyxy[:, 0]) / SMALL[1]).tolist()
     assert min(widths) < 0.12
-    assert 0.3 < max(widths) <= 0.55
+    assert 0.4 < max(widths) <= 0.55
 
 
 def test_the_later_of_two_overlapping_moles_is_on_top() -> None:

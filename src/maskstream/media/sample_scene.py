@@ -13,12 +13,12 @@ from maskstream.core.masks import CroppedMask
 from maskstream.media.sample_motion import Affine, CameraPath, MolePaths, bump, chain, inverse, random_waves, similarity
 from maskstream.media.sample_paint import EXTENT, Mole, Picture, paint_hairs, paint_mole, paint_skin
 
-WIDTH_RANGE = {"nevus": (0.09, 0.30), "keratosis": (0.11, 0.32), "melanoma": (0.18, 0.45)}
-"""Lesion width as a share of the frame's width, before the camera zooms."""
+WIDTH_RANGE = {"nevus": (0.1, 0.48), "keratosis": (0.12, 0.5), "melanoma": (0.2, 0.56)}
+"""Largest diameter as a share of the frame's width, before the camera zooms."""
 
 KIND_SHARES = {"nevus": 0.42, "keratosis": 0.2, "melanoma": 0.38}
 
-WIDEST = {1: 0.45, 2: 0.30, 3: 0.22}
+WIDEST = {1: 0.56, 2: 0.36, 3: 0.25}
 """Limit of that share by the number of moles in the clip."""
 
 MARGIN = 0.6
@@ -59,7 +59,7 @@ class Scene:
         height, width = size_hw
         self._size_hw = size_hw
         self._unit_px = float(min(width, height * 4 / 3))
-        drawn = int(rng.integers(1, 4))
+        drawn = int(rng.choice([1, 2, 3], p=[0.4, 0.35, 0.25]))
         count = drawn if moles is None else moles
         kinds = [str(kind) for kind in rng.choice(list(KIND_SHARES), count, p=list(KIND_SHARES.values()))]
         radii = [_radius(rng, kind, count) for kind in kinds]
