@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from maskstream.errors import DatasetError
 
@@ -46,8 +47,15 @@ def _first_fault(path: Path, error: ValidationError) -> DatasetError:
     place = f"{path}: {key}" if key else str(path)
     if fault["type"] == "missing":
         return DatasetError(place, expected="this key", found=f"none{others}", remedy="add it")
-    expected = fault["msg"].removeprefix("Input should be ")
-    return DatasetError(place, expected=expected, found=f"{_short(fault['input'])}{others}", remedy="correct the value")
+    found = f"{_short(fault['input'])}{others}"
+    return DatasetError(place, expected=_expectation(fault), found=found, remedy="correct the value")
+
+
+def _expectation(fault: ErrorDetails) -> str:
+    minimum = fault.get("ctx", {}).get("min_length")
+    if minimum is not None:
+        return f"a length of {minimum} or more"
+    return fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
 
 
 def _short(value: object) -> str:

@@ -170,7 +170,7 @@ class Dataset:
 
 
 def _check_files(images: tuple[ImageRecord, ...]) -> None:
-    missing = [record.path for record in images if not record.path.is_file()]
+    missing = [record.path for record in images if not _is_file(record.path)]
     if missing:
         raise DatasetError(
             missing[0],
@@ -180,20 +180,29 @@ def _check_files(images: tuple[ImageRecord, ...]) -> None:
         )
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the file system allows
+        return False
+
+
 def _check_splits(dataset: Dataset) -> None:
     known = {record.name for record in dataset.images}
-    split_of: dict[str, str] = {}
-    for split, members in dataset.splits.items():
-        place = f"{dataset.folder / SPLITS}: splits.{split}"
-        for name in members:
+    members = {f"splits.{split}": names for split, names in dataset.splits.items()}
+    members["left_out"] = tuple(entry.image for entry in dataset.left_out)
+    key_of: dict[str, str] = {}
+    for key, names in members.items():
+        place = f"{dataset.folder / SPLITS}: {key}"
+        for name in names:
             if name not in known:
                 raise DatasetError(
                     place, expected=f"names of the {len(known)} images", found=repr(name), remedy="correct the name"
                 )
-            if name in split_of:
-                found = f"{name!r} also in {split_of[name]}"
-                raise DatasetError(place, expected="each image once", found=found, remedy="keep it in one split")
-            split_of[name] = split
+            if name in key_of:
+                found = f"{name!r} also in {key_of[name]}"
+                raise DatasetError(place, expected="each image once", found=found, remedy="keep it in one place")
+            key_of[name] = key
 
 
 @contextlib.contextmanager
@@ -222,6 +231,6 @@ def _cannot_write(folder: Path, error: OSError) -> OutputError:
     return OutputError(
         folder,
         expected="a folder that can be written",
-        found=error.strerror or str(error),
+        found=str(error),
         remedy="free space or choose another folder",
     )

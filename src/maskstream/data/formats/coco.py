@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from maskstream.core import masks
 from maskstream.core.classes import Classes
@@ -27,18 +27,34 @@ FIRST_CATEGORY_ID = 1
 """COCO keeps 0 for the background."""
 
 
+LONGEST_SIDE_PX = 1_000_000
+"""A picture that claims to be longer is a broken file, not a picture."""
+
+
+def _check_finite(attributes: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(attributes, allow_nan=False)
+    except ValueError:
+        raise ValueError("finite numbers") from None
+    return attributes
+
+
+_Attributes = Annotated[dict[str, Any], AfterValidator(_check_finite)]
+_Side = Annotated[int, Field(gt=0, le=LONGEST_SIDE_PX)]
+
+
 class _Category(Block):
     id: int
-    name: str
+    name: str = Field(min_length=1)
 
 
 class _Image(Block):
     id: int
     file_name: str
-    height: int = Field(gt=0)
-    width: int = Field(gt=0)
+    height: _Side
+    width: _Side
     group: str | None = None
-    attributes: dict[str, Any] = Field(default_factory=dict)
+    attributes: _Attributes = Field(default_factory=dict)
 
 
 class _Rle(Block):
@@ -63,7 +79,7 @@ class _Annotation(Block):
     bbox: tuple[float, float, float, float]
     area: float = Field(ge=0)
     iscrowd: int = Field(0, ge=0, le=1)
-    attributes: dict[str, Any] = Field(default_factory=dict)
+    attributes: _Attributes = Field(default_factory=dict)
 
 
 class _CocoFile(Block):
@@ -84,6 +100,7 @@ def read(path: Path, images_folder: Path) -> tuple[Classes, tuple[ImageRecord, .
     for key in ("images", "annotations", "categories"):
         _refuse_repeats(f"{path}: {key}", "id", [block.id for block in getattr(content, key)])
     _refuse_repeats(f"{path}: images", "file_name", [image.file_name for image in content.images])
+    _refuse_repeats(f"{path}: categories", "name", [category.name for category in content.categories])
     categories = sorted(content.categories, key=lambda category: category.id)
     class_ids = {category.id: class_id for class_id, category in enumerate(categories)}
     sizes_hw = {image.id: (image.height, image.width) for image in content.images}

@@ -7,6 +7,8 @@ The official splits are kept, less the images listed below. They stay in the dat
 from __future__ import annotations
 
 import csv
+import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,7 @@ from maskstream.errors import DatasetError
 CLASSES = ("benign", "malignant")
 COLUMNS = ("image_id", "split", "label", "malignant")
 SPLITS = ("train", "val", "test")
+LABELS = ("nevus", "melanoma", "seborrheic_keratosis")
 
 NEAR_TEST = ("0012175", "0012271", "0012887", "0013163", "0013417", "0012221")
 NEAR_VAL = ("0012970",)
@@ -51,7 +54,8 @@ def import_isic(source: Path | str, out: Path | str) -> Dataset:
     """Import the ISIC 2017 layout into a dataset folder, which appears whole or not at all.
 
     Classes are `benign` and `malignant` (melanoma). The finer label (nevus, melanoma,
-    seborrheic_keratosis) stays in the attributes of image and annotation.
+    seborrheic_keratosis) stays in the attributes of image and annotation. An image whose mask is
+    empty becomes one without objects.
 
     Raises
     ------
@@ -59,7 +63,7 @@ def import_isic(source: Path | str, out: Path | str) -> Dataset:
     OutputError : `out` exists and is not empty, or cannot be written.
     """
     source = Path(source)
-    rows = _read_labels(source / "labels.csv")
+    rows = _read_labels(source)
     with ThreadPoolExecutor() as threads:
         records = tuple(threads.map(partial(_record, source), rows, range(1, len(rows) + 1)))
     members = {split: [f"{row['image_id']}.jpg" for row in rows if row["split"] == split] for split in SPLITS}
@@ -81,37 +85,61 @@ def import_isic(source: Path | str, out: Path | str) -> Dataset:
     return dataset.save(out)
 
 
-def _read_labels(path: Path) -> list[dict[str, str]]:
+def _read_labels(source: Path) -> list[dict[str, str]]:
+    """The rows of `labels.csv`, checked: one for each image of the folder."""
+    path = source / "labels.csv"
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
+            numbered = [(reader.line_num, row) for row in reader]
             columns = reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(path, expected="a CSV file", found=str(error), remedy="restore the file") from error
     absent = [column for column in COLUMNS if column not in columns]
-    if absent or not rows:
+    if absent or not numbered:
         raise DatasetError(
             path,
             expected=f"rows with the columns {', '.join(COLUMNS)}",
             found=f"no {', '.join(absent)}" if absent else "no rows",
             remedy="use the labels.csv of the ISIC 2017 layout",
         )
-    for row in rows:
-        _check_label(path, row)
+    for line, row in numbered:
+        _check_row(f"{path}: line {line}", row)
+    rows = [row for _, row in numbered]
+    _check_one_row_an_image(path, [row["image_id"] for row in rows])
     return rows
 
 
-def _check_label(path: Path, row: dict[str, str]) -> None:
-    place = f"{path}: {row['image_id']}"
-    allowed = {"split": SPLITS, "malignant": ("0", "1")}
-    for column, values in allowed.items():
-        if row[column] not in values:
+def _check_row(place: str, row: dict[str, str]) -> None:
+    if not re.fullmatch(r"[\w-]+", row["image_id"]):
+        raise DatasetError(
+            f"{place}, image_id",
+            expected="letters, digits, _ and -",
+            found=repr(row["image_id"]),
+            remedy="correct the row",
+        )
+    malignant = "1" if row["label"] == "melanoma" else "0"
+    for column, allowed in {"split": SPLITS, "label": LABELS, "malignant": (malignant,)}.items():
+        if row[column] not in allowed:
             raise DatasetError(
                 f"{place}, {column}",
-                expected=f"one of {', '.join(values)}",
+                expected=" or ".join(allowed),
                 found=repr(row[column]),
                 remedy="correct the row",
+            )
+
+
+def _check_one_row_an_image(path: Path, image_ids: list[str]) -> None:
+    labelled = Counter(image_ids)
+    repeated = [image_id for image_id, times in labelled.items() if times > 1]
+    unlabelled = sorted({image.stem for image in (path.parent / "images").glob("*.jpg")} - labelled.keys())
+    for kind, names in {"more than one for": repeated, "none for": unlabelled}.items():
+        if names:
+            raise DatasetError(
+                path,
+                expected="one row for each image",
+                found=f"{kind} {names[0]} ({len(names)} such images)",
+                remedy="restore the file, or take the images away that it does not name",
             )
 
 
