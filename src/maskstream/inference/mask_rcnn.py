@@ -1,0 +1,191 @@
+"""Mask R-CNN's raw outputs to Detections, in numpy: the steps of torchvision's detection models, readable in one place.
+
+The networks come as graphs by role (`docs/adr/0003-graphs-by-role.md`):
+
+    trunk       image (1, 3, H, W) -> objectness (a,), deltas (a, 4), context map, pyramid maps ...
+    box_head    boxes (n, 4), pyramid maps ... -> logits (n, 1 + k), background first; deltas (n, 1 + k, 4)
+    class_head  boxes (n, 4), context map -> class probabilities given an object (n, c)
+    mask_head   boxes (n, 4), pyramid maps ... -> mask probabilities (n, m, m)
+
+Boxes are in network pixels there. What a detection means: score = 1 - P(background), suppression goes across
+classes, and `probabilities` are those of the classes given that there is an object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from maskstream.core import boxes as box_tools
+from maskstream.core.boxes import Boxes
+from maskstream.core.calibration import Calibration
+from maskstream.core.classes import Classes
+from maskstream.core.detections import NO_TRACK, Detections
+from maskstream.core.frame import Frame
+from maskstream.inference.preprocess import Placement, Preprocessing
+
+Array = NDArray[np.float32]
+
+DELTA_WEIGHTS_BOX_HEAD = np.array([10.0, 10.0, 5.0, 5.0], np.float32)
+"""Scale of the box head's deltas (Fast R-CNN, Girshick 2015; torchvision's `BoxCoder`)."""
+
+MAX_LOG_SCALE = float(np.log(1000.0 / 16))
+"""A box never grows by more than this factor's exponential in one step; torchvision's bound."""
+
+
+class Runtime(Protocol):
+    """Runs a model's graphs: arrays in, arrays out."""
+
+    def run(self, role: str, *arrays: Array) -> tuple[Array, ...]:
+        """Outputs of the graph that has this role, for its inputs in order."""
+        ...
+
+
+class MaskRcnnSettings(BaseModel):
+    """What shapes the answer besides the weights; stands in the manifest.
+
+    Sizes are network pixels. `score_floor` is the least score that is ever decoded; a user's threshold lies above.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    anchor_sizes: tuple[tuple[float, ...], ...] = ((24, 40), (64, 96), (144, 208))
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    anchor_strides: tuple[int, ...] = (8, 16, 32)
+    proposals_before_nms: int = 300
+    proposal_nms_iou: float = 0.7
+    proposals: int = 50
+    score_floor: float = 0.05
+    nms_iou: float = 0.5
+    max_detections: int = 20
+    context_scale: float = 1.5
+
+
+class MaskRcnnSegmenter:
+    """A Segmenter of Mask R-CNN's graphs.
+
+    Attributes
+    ----------
+    calibration : map applied to the class probabilities; None leaves them raw.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        classes: Classes,
+        runtime: Runtime,
+        preprocessing: Preprocessing,
+        settings: MaskRcnnSettings,
+        *,
+        score_threshold: float,
+        calibration: Calibration | None = None,
+    ) -> None:
+        self.name = name
+        self.classes = classes
+        self.score_threshold = score_threshold
+        self.calibration = calibration
+        self.preprocessing = preprocessing
+        self.settings = settings
+        self._runtime = runtime
+        self._anchors = make_anchors(settings, preprocessing.input_size_hw)
+
+    def segment(self, frames: Sequence[Frame], score_threshold: float | None = None) -> list[Detections]:
+        """Objects of each frame with at least `score_threshold` (default: the model's own), best first."""
+        threshold = self.score_threshold if score_threshold is None else score_threshold
+        return [self._segment_one(frame, max(threshold, self.settings.score_floor)) for frame in frames]
+
+    def _segment_one(self, frame: Frame, threshold: float) -> Detections:
+        image, placement = self.preprocessing.apply(frame.image)
+        objectness, deltas, context, *maps = self._runtime.run("trunk", image[None])
+        proposals = self._proposals(objectness, deltas)
+        if not len(proposals):
+            return Detections.empty(self.classes, frame.size_hw)
+        logits, box_deltas = self._runtime.run("box_head", proposals, *maps)
+        boxes, scores = self._objects(proposals, logits, box_deltas, threshold)
+        if not len(boxes):
+            return Detections.empty(self.classes, frame.size_hw)
+        (probabilities,) = self._runtime.run("class_head", boxes, context)
+        (mask_probabilities,) = self._runtime.run("mask_head", boxes, *maps)
+        return self._in_source(boxes, scores, probabilities, mask_probabilities, placement)
+
+    def _proposals(self, objectness: Array, deltas: Array) -> Boxes:
+        """Boxes worth a closer look, best first: the region proposal network's output."""
+        size_hw = self.preprocessing.input_size_hw
+        best = np.argsort(-objectness, kind="stable")[: self.settings.proposals_before_nms]
+        boxes = box_tools.clip(apply_deltas(self._anchors[best], deltas[best]), size_hw)
+        solid = _solid(boxes)
+        boxes, best = boxes[solid], best[solid]
+        kept = box_tools.nms(boxes, objectness[best], self.settings.proposal_nms_iou)
+        return boxes[kept[: self.settings.proposals]]
+
+    def _objects(self, proposals: Boxes, logits: Array, deltas: Array, threshold: float) -> tuple[Boxes, Array]:
+        """Final boxes and scores, best first, after suppression across classes."""
+        probabilities = softmax(logits)
+        scores = 1.0 - probabilities[:, 0]
+        best_class = 1 + np.argmax(probabilities[:, 1:], axis=1)
+        chosen = deltas[np.arange(len(deltas)), best_class] / DELTA_WEIGHTS_BOX_HEAD
+        boxes = box_tools.clip(apply_deltas(proposals, chosen), self.preprocessing.input_size_hw)
+        good = np.flatnonzero((scores >= threshold) & _solid(boxes))
+        kept = good[box_tools.nms(boxes[good], scores[good], self.settings.nms_iou)]
+        kept = kept[: self.settings.max_detections]
+        return boxes[kept], scores[kept]
+
+    def _in_source(
+        self, boxes: Boxes, scores: Array, probabilities: Array, mask_probabilities: Array, placement: Placement
+    ) -> Detections:
+        """The objects in source pixels."""
+        masks = tuple(placement.mask_to_source(soft, box) for soft, box in zip(mask_probabilities, boxes, strict=True))
+        if self.calibration is not None:
+            probabilities = self.calibration.apply(probabilities, self.classes)
+        found = Detections(
+            boxes_xyxy=placement.boxes_to_source(boxes),
+            masks=masks,
+            scores=scores.astype(np.float32),
+            probabilities=probabilities.astype(np.float32),
+            track_ids=np.full(len(boxes), NO_TRACK, np.int64),
+            classes=self.classes,
+            size_hw=placement.source_size_hw,
+        )
+        return found.select(found.areas_px > 0)  # a box in which no pixel belongs to the object measures nothing
+
+
+def make_anchors(settings: MaskRcnnSettings, input_size_hw: tuple[int, int]) -> Boxes:
+    """Anchors (a, 4) in torchvision's order: level, row, column, then size fastest within ratio.
+
+    The four numbers of a base anchor are rounded to whole pixels, as torchvision's `AnchorGenerator` does.
+    """
+    height, width = input_size_hw
+    roots = np.sqrt(np.array(settings.anchor_ratios, np.float32))
+    levels = []
+    for sizes, stride in zip(settings.anchor_sizes, settings.anchor_strides, strict=True):
+        heights = np.outer(roots, np.array(sizes, np.float32)).ravel()
+        widths = np.outer(1 / roots, np.array(sizes, np.float32)).ravel()
+        base = np.round(np.stack([-widths, -heights, widths, heights], axis=1) / 2)
+        rows, columns = -(-height // stride), -(-width // stride)
+        y, x = np.meshgrid(np.arange(rows) * stride, np.arange(columns) * stride, indexing="ij")
+        shifts = np.stack([x, y, x, y], axis=-1).reshape(-1, 1, 4)
+        levels.append((shifts + base[None]).reshape(-1, 4))
+    return np.concatenate(levels).astype(np.float32)
+
+
+def apply_deltas(boxes: Boxes, deltas: Array) -> Boxes:
+    """Boxes (n, 4) moved and scaled by deltas (n, 4) of dx, dy, log dw, log dh (R-CNN, Girshick 2014)."""
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    centres = boxes[:, :2] + 0.5 * sizes + deltas[:, :2] * sizes
+    halves = 0.5 * sizes * np.exp(np.minimum(deltas[:, 2:], np.float32(MAX_LOG_SCALE)))
+    return np.concatenate([centres - halves, centres + halves], axis=1)
+
+
+def softmax(logits: Array) -> Array:
+    """Softmax over the last axis, without overflow."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def _solid(boxes: Boxes) -> NDArray[np.bool_]:
+    """Boxes at least one network pixel wide and high: smaller ones have no mask worth the name."""
+    return ((boxes[:, 2:] - boxes[:, :2]) >= 1.0).all(axis=1)
