@@ -9,7 +9,6 @@ from torchvision.transforms import v2
 
 from maskstream.training.recipe import AugmentationRecipe
 
-
 MEAN_COLOUR = (124, 116, 104)
 """ImageNet's mean, which preprocessing also lays around an image: 0 once normalised."""
 

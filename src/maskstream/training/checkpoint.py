@@ -8,6 +8,7 @@ one file, so that a kill never leaves half of a state.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torchvision.models import get_weight
 
 from maskstream.core.files import whole_file
 from maskstream.errors import CheckpointError
@@ -90,10 +92,6 @@ def load_backbone(backbone: nn.Module, initial_weights: str) -> None:
 
 
 def _from_torchvision(name: str) -> dict[str, Tensor]:
-    import os
-
-    from torchvision.models import get_weight
-
     if os.environ.get("MASKSTREAM_OFFLINE") == "1":
         raise CheckpointError(
             name,

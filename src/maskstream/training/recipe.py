@@ -119,7 +119,7 @@ def load_recipe(path: Path) -> Recipe:
     if unknown or recipe.positive not in recipe.classes:
         raise RecipeError(
             f"{path}: labels, positive",
-            expected=f"labels for each of the classes {', '.join(recipe.classes)} and no other, and a positive among them",
+            expected=f"labels for each of {', '.join(recipe.classes)} and no other class, and a positive among them",
             found=f"{', '.join(unknown) or recipe.positive!r}",
             remedy="make `classes`, `labels` and `positive` agree",
         )

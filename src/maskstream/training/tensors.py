@@ -111,7 +111,7 @@ def synthetic_scene(recipe: SyntheticRecipe, number: int) -> tuple[NDArray[np.ui
 
 
 class BatchDraws(Sampler[list[Draw]]):
-    """Which images make each batch of an epoch: a function of seed and epoch alone, so that a resumed run draws the same.
+    """Which images make each batch of an epoch: a function of seed and epoch alone, so a resumed run draws the same.
 
     Rare labels are drawn more often (`Recipe.balance`), synthetic scenes make up their share of each epoch.
     """
