@@ -12,12 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from maskstream import __version__
-from maskstream.core.files import sha256, write_json, write_text
+from maskstream.core.files import write_json, write_text
 from maskstream.data.dataset import Dataset
 from maskstream.evaluation.judge import SCORE_FLOOR, Judge, Metrics
 from maskstream.evaluation.split import coco_results, match_classes, segment_records
-from maskstream.inference.load import load_model, model_folder
-from maskstream.inference.manifest import MANIFEST
+from maskstream.inference.load import load_model
 
 
 def evaluate(
@@ -53,7 +52,7 @@ def evaluate(
         "score_floor": min(floor, threshold),
         "model": segmenter.name,
         "model_version": segmenter.manifest.version,
-        "model_sha256": sha256(model_folder(model) / MANIFEST),
+        "model_sha256": segmenter.sha256,
         "dataset": dataset.provenance.name,
         "dataset_sha256": dataset.content_sha256(),
         "split": split,

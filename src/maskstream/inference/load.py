@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from maskstream.core.files import sha256
 from maskstream.errors import ModelFolderError
 from maskstream.inference.manifest import MANIFEST, Manifest, read_manifest
 from maskstream.inference.mask_rcnn import MaskRcnnSegmenter, Runtime
@@ -14,9 +15,9 @@ BUNDLED = Path(__file__).parent / "bundled"
 
 
 class DeployedModel(MaskRcnnSegmenter):
-    """The Segmenter of a model folder, which knows its manifest."""
+    """The Segmenter of a model folder, which knows its manifest and that file's SHA-256."""
 
-    def __init__(self, manifest: Manifest, runtime: Runtime) -> None:
+    def __init__(self, manifest: Manifest, manifest_sha256: str, runtime: Runtime) -> None:
         super().__init__(
             manifest.name,
             manifest.classes,
@@ -27,6 +28,7 @@ class DeployedModel(MaskRcnnSegmenter):
             calibration=manifest.calibration,
         )
         self.manifest = manifest
+        self.sha256 = manifest_sha256
 
 
 def bundled_models() -> tuple[str, ...]:
@@ -74,4 +76,5 @@ def load_model(
     folder = model_folder(name_or_folder)
     manifest = read_manifest(folder)
     graphs = {role: folder / graph.file for role, graph in manifest.graphs.items()}
-    return DeployedModel(manifest, OnnxRuntime(graphs, threads=threads, providers=providers))
+    runtime = OnnxRuntime(graphs, threads=threads, providers=providers)
+    return DeployedModel(manifest, sha256(folder / MANIFEST), runtime)

@@ -1,0 +1,81 @@
+"""`maskstream segment`: a source to a run folder and its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from maskstream.errors import OutputError
+from maskstream.pipeline import run
+from maskstream.reports.run_report import write_run_report
+
+RUNS = Path("runs") / "segment"
+
+
+def segment(
+    source: Annotated[str, typer.Argument(help="Image, folder, glob, video, or sample:lesions.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.  [default: a new one in runs/segment]", show_default=False)
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name of a bundled model, or a model folder.")] = "lesions",
+    score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Least probability that there is an object.  [default: the model's own]"),
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Segment each n-th frame only.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Segment, track and measure; write overlay, detections.jsonl, tracks.csv, summary.json and report.html."""
+    if resume and out is None:
+        raise OutputError(
+            "--resume", expected="--out with the run to go on with", found="no --out", remedy="name the run folder"
+        )
+    folder = out or _new_folder(source)
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _FramesPerSecond(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
+        task = progress.add_task("segmenting", total=None)
+
+        def on_frame(done: int, total: int | None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        run(source, folder, model, score=score, every=every, resume=resume, on_frame=on_frame)
+    report = write_run_report(folder)
+    console.print(f"report: {report}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _new_folder(source: str) -> Path:
+    """The first folder of `runs/segment` named after the source that is not there yet."""
+    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(source).stem or source).strip("-.") or "run"
+    folder, number = RUNS / name, 1
+    while folder.exists():
+        number += 1
+        folder = RUNS / f"{name}-{number}"
+    return folder
+
+
+class _FramesPerSecond(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.1f} fps", style="progress.data.speed")
