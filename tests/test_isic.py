@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from maskstream.cli.data import app
 from maskstream.data.dataset import Dataset
 from maskstream.data.formats import isic
-from maskstream.errors import DatasetError, OutputError
+from maskstream.errors import DatasetError, MaskstreamError, OutputError, SourceError
 
 # pycocotools 2 and NumPy 2: its own business, not ours
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
@@ -140,7 +140,7 @@ def test_a_broken_label_file_is_named(source: Path, tmp_path: Path, content: byt
 def test_missing_files_are_named_and_nothing_is_written(source: Path, tmp_path: Path) -> None:
     for name in ("masks/ISIC_0012221.png", "images/ISIC_0000003.jpg", "labels.csv"):
         (source / name).unlink()
-        with pytest.raises(DatasetError, match=f"{name}: .*No such file or directory"):
+        with pytest.raises(MaskstreamError, match=f"(?i){name}: .*no such file or directory"):
             isic.import_isic(source, tmp_path / "out")
     with pytest.raises(DatasetError, match=r"nowhere/labels\.csv: expected a CSV file"):
         isic.import_isic(tmp_path / "nowhere", tmp_path / "out")
@@ -153,10 +153,12 @@ def test_a_mask_of_another_size_is_named(source: Path, tmp_path: Path) -> None:
         isic.import_isic(source, tmp_path / "out")
 
 
-def test_an_image_that_is_none_is_named(source: Path, tmp_path: Path) -> None:
-    (source / "images" / "ISIC_0000003.jpg").write_text("text")
-    with pytest.raises(DatasetError, match=r"0000003\.jpg: expected an image, found 4 bytes that do not decode"):
-        isic.import_isic(source, tmp_path / "out")
+@pytest.mark.parametrize("kept_share", [0.0, 0.01, 0.6])
+def test_damaged_files_are_named(source: Path, tmp_path: Path, kept_share: float) -> None:
+    for path in (source / "masks" / "ISIC_0000004.png", source / "images" / "ISIC_0000003.jpg"):
+        path.write_bytes(path.read_bytes()[: int(kept_share * path.stat().st_size)])
+        with pytest.raises(SourceError, match=rf"{path.name}: expected an image that can be read"):
+            isic.import_isic(source, tmp_path / "out")
 
 
 def test_the_command_prints_images_and_objects_of_each_split(source: Path, tmp_path: Path) -> None:

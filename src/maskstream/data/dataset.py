@@ -8,12 +8,10 @@ dataset.json       provenance: source, licence, importer, hashes
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import hashlib
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,11 +20,11 @@ from typing import Any
 from pydantic import Field
 
 from maskstream.core.classes import Classes
-from maskstream.core.files import sha256, write_json
+from maskstream.core.files import sha256, whole_folder, write_json
 from maskstream.data.checked_json import Block, read_json
 from maskstream.data.formats import coco
 from maskstream.data.records import Annotation, ImageRecord
-from maskstream.errors import DatasetError, OutputError
+from maskstream.errors import DatasetError
 
 __all__ = ["Annotation", "Dataset", "ImageRecord", "LeftOut", "Provenance"]
 
@@ -118,7 +116,7 @@ class Dataset:
         """
         folder = Path(folder)
         _check_files(self.images)
-        with _whole_folder(folder) as temporary:
+        with whole_folder(folder) as temporary:
             for record in self.images:
                 copy = temporary / IMAGES / record.name
                 copy.parent.mkdir(parents=True, exist_ok=True)
@@ -203,34 +201,3 @@ def _check_splits(dataset: Dataset) -> None:
                 found = f"{name!r} also in {key_of[name]}"
                 raise DatasetError(place, expected="each image once", found=found, remedy="keep it in one place")
             key_of[name] = key
-
-
-@contextlib.contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `folder` that takes its place on success and vanishes otherwise."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(
-            folder, expected="a new or empty folder", found="one that is in use", remedy="choose another folder"
-        )
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:40]}-"))
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        temporary.replace(folder)
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _cannot_write(folder: Path, error: OSError) -> OutputError:
-    return OutputError(
-        folder,
-        expected="a folder that can be written",
-        found=str(error),
-        remedy="free space or choose another folder",
-    )

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from maskstream.core import masks
 from maskstream.core.masks import CroppedMask, Rle
 from maskstream.errors import DatasetError
+from maskstream.media.images import read_image
 
 Polygons = tuple[NDArray[np.float64], ...]
 """Parts of one object, each (k, 2) of x, y in pixels; the object is their union, as in COCO."""
@@ -89,32 +89,13 @@ class ImageRecord:
 
         Raises
         ------
-        DatasetError : the file is missing, cannot be decoded or has another size than stated.
+        SourceError : the file is missing, damaged or no image.
+        DatasetError : the image has another size than stated.
         """
-        image = read_pixels(self.path, cv2.IMREAD_COLOR_RGB)
+        image = read_image(self.path)
         if image.shape[:2] != self.size_hw:
             raise size_mismatch(self.path, expected_hw=self.size_hw, found_hw=image.shape[:2])
         return image
-
-
-def read_pixels(path: Path, flags: int) -> NDArray[np.uint8]:
-    """Decode an image file with OpenCV's `flags`.
-
-    Raises
-    ------
-    DatasetError : the file is missing or cannot be decoded.
-    """
-    try:
-        encoded = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise DatasetError(path, expected="an image", found=reason, remedy="restore the file") from error
-    image = cv2.imdecode(encoded, flags) if encoded.size else None
-    if image is None:
-        raise DatasetError(
-            path, expected="an image", found=f"{encoded.size} bytes that do not decode", remedy="restore the file"
-        )
-    return image.astype(np.uint8, copy=False)
 
 
 def size_mismatch(place: object, *, expected_hw: tuple[int, ...], found_hw: tuple[int, ...]) -> DatasetError:

@@ -13,12 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import cv2
-
 from maskstream.core import masks
 from maskstream.data.dataset import Dataset, LeftOut, Provenance
-from maskstream.data.records import Annotation, ImageRecord, read_pixels, size_mismatch
+from maskstream.data.records import Annotation, ImageRecord, size_mismatch
 from maskstream.errors import DatasetError
+from maskstream.media.images import read_image
 
 CLASSES = ("benign", "malignant")
 COLUMNS = ("image_id", "split", "label", "malignant")
@@ -59,7 +58,8 @@ def import_isic(source: Path | str, out: Path | str) -> Dataset:
 
     Raises
     ------
-    DatasetError : `labels.csv`, an image or a mask is missing, broken or contradicts another.
+    DatasetError : `labels.csv` is missing or broken, or what it says contradicts images or masks.
+    SourceError : an image or a mask is missing or damaged.
     OutputError : `out` exists and is not empty, or cannot be written.
     """
     source = Path(source)
@@ -146,8 +146,8 @@ def _check_one_row_an_image(path: Path, image_ids: list[str]) -> None:
 def _record(source: Path, row: dict[str, str], image_id: int) -> ImageRecord:
     image_path = source / "images" / f"{row['image_id']}.jpg"
     mask_path = source / "masks" / f"{row['image_id']}.png"
-    height, width = read_pixels(image_path, cv2.IMREAD_COLOR_RGB).shape[:2]
-    pixels = read_pixels(mask_path, cv2.IMREAD_GRAYSCALE)
+    height, width, _ = read_image(image_path).shape
+    pixels = read_image(mask_path)[:, :, 0]
     if pixels.shape != (height, width):
         raise size_mismatch(mask_path, expected_hw=(height, width), found_hw=pixels.shape)
     mask = masks.crop(pixels > 127)
