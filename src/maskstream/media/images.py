@@ -1,0 +1,168 @@
+"""Still images, and folders and lists of them, as frames."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from maskstream.core.files import sha256
+from maskstream.core.frame import Frame
+from maskstream.errors import SourceError
+from maskstream.media.base import Source, first_index
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".jp2", ".tga"}
+)
+"""Suffixes, in lower case, of the files that are read as still images."""
+
+MAX_IMAGE_PIXELS = 400_000_000
+"""Pixels of the largest image that is read, 20 000 x 20 000; 1.2 GB as RGB."""
+
+_pillow_limit = threading.Lock()
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read one image as RGB.
+
+    The EXIF orientation is applied. Grey is repeated in three channels; 16-bit grey is divided by 257 and
+    rounded, so that 65535 becomes 255; of 16-bit colour the high byte is kept. Transparent pixels
+    are laid over white. Palette, YCbCr and CMYK are converted to RGB; colour profiles are not applied.
+    Of an image of several pages or moments the first is read.
+
+    Returns
+    -------
+    ndarray of shape (h, w, 3), uint8.
+
+    Raises
+    ------
+    SourceError : the file is missing, damaged, larger than `MAX_IMAGE_PIXELS`, or of a kind without a
+        defined range or meaning as RGB (floating point, 32-bit, CIELAB).
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[NDArray[np.uint8], int]:
+    """The image and its number of pages."""
+    try:
+        with _open(path) as picture:
+            _check_size(path, picture)
+            pages = getattr(picture, "n_frames", 1)
+            return _to_rgb(path, ImageOps.exif_transpose(picture)), pages
+    except SourceError:
+        raise
+    # Pillow's readers meet damage with a dozen kinds of exception, SyntaxError and struct.error among them
+    except Exception as error:
+        raise SourceError(
+            path,
+            expected="an image that can be read",
+            found=_reason(error),
+            remedy="replace the file or leave it out",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "a file that is no image of a known format"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__
+
+
+def _open(path: Path) -> Image.Image:
+    """Read an image's header, under our limit of pixels in place of Pillow's, which warns on stderr."""
+    with _pillow_limit:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _check_size(path: Path, picture: Image.Image) -> None:
+    if picture.width * picture.height > MAX_IMAGE_PIXELS:
+        raise SourceError(
+            path,
+            expected=f"an image of at most {MAX_IMAGE_PIXELS // 1_000_000} million pixels",
+            found=f"{picture.width} x {picture.height}",
+            remedy="cut it into tiles or scale it down",
+        )
+
+
+def _to_rgb(path: Path, picture: Image.Image) -> NDArray[np.uint8]:
+    if picture.mode.startswith("I;16"):
+        grey = np.asarray(picture).astype(np.uint32)
+        return np.repeat(((grey + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
+    if picture.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in picture.info:
+        layer = picture.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return np.array(Image.alpha_composite(white, layer).convert("RGB"))
+    if picture.mode in {"1", "L", "P", "RGB", "RGBX", "YCbCr", "HSV", "CMYK"}:
+        return np.array(picture.convert("RGB"))
+    raise SourceError(
+        path,
+        expected="an RGB, CMYK, palette or grey image with 8 or 16 bits a channel",
+        found=f"pixels of the kind {picture.mode!r}",
+        remedy="convert it to RGB or grey",
+    )
+
+
+class ImageSource(Source):
+    """Image files, in the given order, each a scene of its own.
+
+    An image that cannot be read is counted and left out; when it is the only one, that is an error.
+
+    Raises
+    ------
+    SourceError : the only image cannot be read (on opening), or none of several could (on reading).
+    """
+
+    kind = "images"
+
+    def __init__(self, name: str, paths: Sequence[Path]) -> None:
+        super().__init__(name)
+        self._paths = list(paths)
+        self.frame_count = len(self._paths)
+        if len(self._paths) == 1:
+            height, width, _ = read_image(self._paths[0]).shape
+            self.size_hw = height, width
+
+    def frames(self, start: int = 0, every: int = 1) -> Iterator[Frame]:
+        """See `Source.frames`. Files that are passed over are not opened."""
+        self._begin(start, every)
+        for index in range(first_index(start, every), len(self._paths), every):
+            image = self._image(self._paths[index])
+            if image is not None:
+                yield Frame(image, index, 0.0, str(self._paths[index]))
+        if self.damaged and self.damaged == len(range(0, len(self._paths), every)):
+            raise SourceError(
+                self.name,
+                expected="images that can be read",
+                found=f"{self.damaged} damaged of {self.damaged}",
+                remedy=f"replace the files; the first: {self.warnings[0]}",
+            )
+
+    def _image(self, path: Path) -> NDArray[np.uint8] | None:
+        try:
+            image, pages = _read(path)
+        except SourceError as error:
+            if len(self._paths) == 1:
+                raise
+            self.damaged += 1
+            self._warn(str(error))
+            return None
+        if pages > 1:
+            self._warn(f"{path}: has {pages} pages or moments, of which the first is read")
+        return image
+
+    def content_sha256(self) -> str:
+        """SHA-256 over the files' names (without folders) and bytes, in order."""
+        digest = hashlib.sha256()
+        for path in self._paths:
+            digest.update(f"{path.name}\0{sha256(path)}\n".encode())
+        return digest.hexdigest()
