@@ -17,7 +17,6 @@ from maskstream.cli.train import train
 from maskstream.errors import MaskstreamError
 
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     help="Segment, track and measure objects of interest in video, with honest percentages.",
@@ -55,6 +54,3 @@ def main() -> None:
     except MaskstreamError as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
         sys.exit(EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
-        print("interrupted; what is finished is kept", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)

@@ -24,6 +24,7 @@ from maskstream.pipeline import run
 from maskstream.reports.run_report import write_run_report
 
 RUNS = Path("runs") / "segment"
+EXIT_INTERRUPTED = 130
 
 
 def segment(
@@ -61,7 +62,13 @@ def segment(
         def on_frame(done: int, total: int | None) -> None:
             progress.update(task, completed=done, total=total)
 
-        run(source, folder, model, score=score, every=every, resume=resume, on_frame=on_frame)
+        try:
+            run(source, folder, model, score=score, every=every, resume=resume, on_frame=on_frame)
+        except KeyboardInterrupt:
+            progress.stop()
+            again = f"the same command with --out {folder} --resume goes on"
+            console.print(f"stopped; what is finished is kept, and {again}", highlight=False, soft_wrap=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
     report = write_run_report(folder)
     console.print(f"report: {report}", highlight=False, soft_wrap=True, markup=False)
 
