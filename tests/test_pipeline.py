@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -229,7 +229,7 @@ COMMAND = [sys.executable, "-c", "from maskstream.cli.main import main; main()"]
 
 
 @pytest.fixture
-def killed(tmp_path: Path) -> Iterator[Callable[[list[str], int], None]]:
+def killed(tmp_path: Path) -> Callable[[list[str], int], None]:
     """Starts `maskstream` with arguments, and kills it with SIGKILL when its run has so many lines."""
 
     def kill_at(arguments: list[str], lines: int) -> None:
@@ -243,7 +243,7 @@ def killed(tmp_path: Path) -> Iterator[Callable[[list[str], int], None]]:
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
 
-    yield kill_at
+    return kill_at
 
 
 def test_kill_9_and_resume_equal_an_unbroken_run(killed: Callable[[list[str], int], None], tmp_path: Path) -> None:
