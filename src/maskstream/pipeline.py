@@ -97,9 +97,8 @@ def run(
                 memory.replay(line)
             with prefetch(frames.frames(folder.start, every), PREFETCHED_FRAMES) as ahead:
                 for frame in watch.each("decode", ahead):
-                    line = folder.finished_line(frame)
-                    if line is not None:
-                        folder.draw(frame, draw_overlay(frame.image, line_to_detections(line, segmenter.classes)))
+                    if (earlier := folder.finished_line(frame)) is not None:
+                        folder.draw(frame, draw_overlay(frame.image, line_to_detections(earlier, segmenter.classes)))
                     else:
                         with watch("segment"):
                             (found,) = segmenter.segment([frame], score)

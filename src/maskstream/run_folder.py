@@ -9,7 +9,6 @@ summary.json       counts, times per stage, versions, hashes
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -135,9 +134,10 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.ExitStack() as stack:
-            stack.push(self._overlay)
-            stack.push(self._lines)
+        try:
+            self._lines.__exit__(kind, error, trace)
+        finally:
+            self._overlay.__exit__(kind, error, trace)
 
 
 def _claim(path: Path, facts: RunFacts, *, resume: bool) -> None:

@@ -183,9 +183,9 @@ def apply_deltas(boxes: Boxes, deltas: Array) -> Boxes:
 def softmax(logits: Array) -> Array:
     """Softmax over the last axis, without overflow."""
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), np.float32)
 
 
 def _solid(boxes: Boxes) -> NDArray[np.bool_]:
     """Boxes at least one network pixel wide and high: smaller ones have no mask worth the name."""
-    return ((boxes[:, 2:] - boxes[:, :2]) >= 1.0).all(axis=1)
+    return np.asarray(((boxes[:, 2:] - boxes[:, :2]) >= 1.0).all(axis=1))

@@ -35,7 +35,12 @@ from maskstream.inference.mask_rcnn import MaskRcnnSettings
 STAGES = {"6": ("0", 32), "13": ("1", 96), "18": ("2", 1280)}
 """Taps of MobileNetV2's `features`: index -> (pyramid level, channels), at strides 8, 16 and 32."""
 
+PYRAMID_CHANNELS = 128
+BOX_FEATURES = 256
 CONTEXT_BINS = 3
+DROPOUT = 0.2
+MASKS_PER_IMAGE = 6
+"""Proposals of an image whose masks are trained in one step: this head costs most."""
 OBJECT = 1
 """torchvision's label of an object; 0 is the background."""
 
@@ -77,25 +82,18 @@ class MaskRcnn(nn.Module):
         self,
         labels_of_class: tuple[tuple[int, ...], ...],
         settings: MaskRcnnSettings,
-        *,
-        pyramid_channels: int = 128,
-        box_features: int = 256,
-        label_weights: tuple[float, ...] | None = None,
-        masks_per_image: int = 6,
-        dropout: float = 0.2,
     ) -> None:
         super().__init__()
         self.settings = settings
         self.labels_of_class = labels_of_class
-        self.masks_per_image = masks_per_image
         features = mobilenet_v2(weights=None, norm_layer=FrozenBatchNorm2d).features
         self.backbone = IntermediateLayerGetter(features, {tap: level for tap, (level, _) in STAGES.items()})
-        self.pyramid = FeaturePyramidNetwork([channels for _, channels in STAGES.values()], pyramid_channels)
+        self.pyramid = FeaturePyramidNetwork([channels for _, channels in STAGES.values()], PYRAMID_CHANNELS)
         anchors = AnchorGenerator(settings.anchor_sizes, (settings.anchor_ratios,) * len(settings.anchor_sizes))
         per_place = anchors.num_anchors_per_location()[0]
         self.rpn = RegionProposalNetwork(
             anchors,
-            RPNHead(pyramid_channels, per_place),
+            RPNHead(PYRAMID_CHANNELS, per_place),
             fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,
             batch_size_per_image=128,
@@ -107,8 +105,8 @@ class MaskRcnn(nn.Module):
         levels = [level for level, _ in STAGES.values()]
         self.roi = RoIHeads(
             MultiScaleRoIAlign(levels, 7, 2),
-            TwoMLPHead(pyramid_channels * 49, box_features),
-            FastRCNNPredictor(box_features, OBJECT + 1),
+            TwoMLPHead(PYRAMID_CHANNELS * 49, BOX_FEATURES),
+            FastRCNNPredictor(BOX_FEATURES, OBJECT + 1),
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
             batch_size_per_image=64,
@@ -118,13 +116,11 @@ class MaskRcnn(nn.Module):
             nms_thresh=settings.nms_iou,
             detections_per_img=settings.max_detections,
             mask_roi_pool=MultiScaleRoIAlign(levels, 14, 2),
-            mask_head=MaskRCNNHeads(pyramid_channels, (pyramid_channels,) * 4, 1),
-            mask_predictor=MaskRCNNPredictor(pyramid_channels, pyramid_channels, OBJECT + 1),
+            mask_head=MaskRCNNHeads(PYRAMID_CHANNELS, (PYRAMID_CHANNELS,) * 4, 1),
+            mask_predictor=MaskRCNNPredictor(PYRAMID_CHANNELS, PYRAMID_CHANNELS, OBJECT + 1),
         )
         labels = sum(len(group) for group in labels_of_class)
-        self.class_head = nn.Sequential(nn.Dropout(dropout), nn.Linear(STAGES["18"][1], labels))
-        weights = torch.tensor(label_weights or (1.0,) * labels)
-        self.register_buffer("label_weights", weights, persistent=False)
+        self.class_head = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(STAGES["18"][1], labels))
 
     def features(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Pyramid maps by level, and the backbone's last map, of images (b, 3, H, W)."""
@@ -169,8 +165,7 @@ class MaskRcnn(nn.Module):
         known = label_ids >= 0
         log_label = log_labels.gather(1, label_ids.clamp(min=0)[:, None])[:, 0]
         log_class = self.merge_labels(log_labels).gather(1, class_ids[:, None])[:, 0]
-        weights = torch.where(known, self.label_weights[label_ids.clamp(min=0)], 1.0) * shares
-        return -(weights * torch.where(known, log_label, log_class)).sum() / weights.sum()
+        return -(shares * torch.where(known, log_label, log_class)).sum() / shares.sum()
 
     def _mask_loss(
         self,
@@ -180,20 +175,22 @@ class MaskRcnn(nn.Module):
         targets: list[Target],
         sizes_hw: list[tuple[int, int]],
     ) -> Tensor:
-        """Binary cross-entropy inside at most `masks_per_image` boxes an image: the head is the costly one."""
-        boxes = [b[: self.masks_per_image] for b in boxes]
-        matches = [m[: self.masks_per_image] for m in matches]
+        """Binary cross-entropy inside at most `MASKS_PER_IMAGE` boxes an image."""
+        boxes = [b[:MASKS_PER_IMAGE] for b in boxes]
+        matches = [m[:MASKS_PER_IMAGE] for m in matches]
         pooled = self.roi.mask_roi_pool(maps, boxes, sizes_hw)
         logits = self.roi.mask_predictor(self.roi.mask_head(pooled)).float()
         truth = [t.masks for t in targets]
         labels = [torch.full_like(t.class_ids, OBJECT) for t in targets]
-        return maskrcnn_loss(logits, boxes, truth, labels, matches)
+        loss: Tensor = maskrcnn_loss(logits, boxes, truth, labels, matches)
+        return loss
 
     def label_logits(self, context: Tensor, boxes: list[Tensor]) -> Tensor:
         """Logits (n, labels) of the finer labels for boxes in network pixels, a list an image."""
         wide = [widened(b, self.settings.context_scale) for b in boxes]
         pooled = roi_align(context, wide, CONTEXT_BINS, 1 / 32, sampling_ratio=2, aligned=True)
-        return self.class_head(pooled.mean(dim=(2, 3)))
+        logits: Tensor = self.class_head(pooled.mean(dim=(2, 3)))
+        return logits
 
     def merge_labels(self, log_labels: Tensor) -> Tensor:
         """Log probabilities (n, classes) from log probabilities (n, labels)."""
@@ -289,7 +286,7 @@ class PyramidPool(nn.Module):
             roi_align(level, rois, self.bins, 1 / stride, self.sampling_ratio)
             for level, stride in zip(levels, strides, strict=True)
         ]
-        result = pooled[0]
+        result: Tensor = pooled[0]
         for index, answer in enumerate(pooled[1:], start=1):
             result = torch.where((wanted == index)[:, None, None, None], answer, result)
         return result

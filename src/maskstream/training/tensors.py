@@ -69,7 +69,7 @@ class TrainingImages(TorchDataset[tuple[Tensor, Target]]):
     @staticmethod
     def _target(masks: Tensor, class_ids: Tensor, label_ids: Tensor) -> Target:
         seen = masks.flatten(1).sum(dim=1, dtype=torch.int64) >= MINIMUM_OBJECT_PX
-        masks = masks.as_subclass(Tensor)[seen]  # type: ignore[arg-type]
+        masks = masks.as_subclass(Tensor)[seen]
         return Target(boxes_of_masks(masks), masks, class_ids[seen], label_ids[seen])
 
     def _fit_record(self, index: int) -> _Fitted:
