@@ -202,7 +202,7 @@ def test_memory_does_not_hold_frames(truthful: FakeSegmenter) -> None:
     for number, _ in enumerate(segment(CLIP, truthful)):
         if number % 4 == 3:
             gc.collect()
-            most = max(most, sum(isinstance(thing, Frame) for thing in gc.get_objects()))
+            most = max(most, sum(type(thing) is Frame for thing in gc.get_objects()))
     assert most <= 8
 
 
