@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from films import damage, grey, packets, replace_packet, textured, write_film
 from PIL import Image
 
@@ -277,15 +278,21 @@ class TestBadInput:
         with pytest.raises(SourceError, match="cut off"):
             open_source(film)
 
-    def test_sound_alone(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("cover, found", [(False, "audio"), (True, "audio and cover picture")])
+    def test_sound_alone_or_with_a_cover_picture(self, tmp_path: Path, cover: bool, found: str) -> None:
         path = tmp_path / "sound.mp4"
         with av.open(str(path), "w") as film:
             stream = film.add_stream("aac", rate=8000)
+            if cover:
+                picture = film.add_stream("mjpeg", rate=25)
+                picture.height, picture.width, picture.pix_fmt = 48, 64, "yuvj420p"
+                picture.disposition = Disposition.attached_pic
+                film.mux(picture.encode(av.VideoFrame.from_ndarray(GREYS[0])))
             silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), format="fltp", layout="mono")
             silence.sample_rate = 8000
             film.mux(stream.encode(silence))
             film.mux(stream.encode())
-        with pytest.raises(SourceError, match="expected a file with a video stream, found audio"):
+        with pytest.raises(SourceError, match=f"expected a file with a video stream, found {found};"):
             open_source(path)
 
     @pytest.mark.parametrize(

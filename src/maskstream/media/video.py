@@ -121,8 +121,9 @@ class VideoSource(Source):
                 if stream.codec_context is None:
                     raise self._error("a video whose codec FFmpeg knows", "an unknown one", "convert it to MP4")
                 return stream
-        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-        raise self._error("a file with a video stream", kinds, f"give a video; {CUT_OFF}")
+        kinds = sorted({"cover picture" if s.type == "video" else s.type for s in container.streams})
+        found = " and ".join(kinds) or "nothing"
+        raise self._error("a file with a video stream", found, f"give a video; {CUT_OFF}")
 
     def _lose(self, first: int, count: int) -> None:
         if count:
