@@ -58,7 +58,7 @@ def summarise(
         "source_sha256": folder.facts.source_sha256,
         "kind": source.kind,
         "frames": folder.done,
-        "frames_damaged": source.damaged,
+        "frames_damaged": _damaged(folder, source),
         "warnings": source.warnings,
         "duration_s": source.duration_s,
         "size_hw": source.size_hw,
@@ -70,6 +70,13 @@ def summarise(
         "arguments": {name: facts[name] for name in ("score", "every")},
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _damaged(folder: RunFolder, source: Source) -> int:
+    """Frames that could not be read, those before a resumed run's start included: images there are not opened again."""
+    if source.kind == "images" and source.frame_count is not None:
+        return -(-source.frame_count // folder.facts.every) - folder.done
+    return source.damaged
 
 
 def _model(segmenter: Segmenter) -> dict[str, Any]:
