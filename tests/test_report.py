@@ -77,11 +77,21 @@ def empty_lines(count):
 
 def test_the_verdict_stands_on_top(film_folder):
     text = page_of(film_folder).text
-    assert "1 object was found in 1.0 seconds of film (30 frames): 1 most likely malignant." in text
+    assert "1 object was found in 1.0 seconds of film (30 frames); it is most likely malignant." in text
     assert text.count("95 % interval 64 to 84 %") == 2
     assert "of the objects that the model gives 74 %, about 74 in 100 are malignant" in text
     assert "maskstream is not a medical device" in text
     assert text.index("1 object was found") < text.index("The film") < text.index("What the model is for")
+
+
+@pytest.mark.parametrize(
+    "source, title",
+    [("/films/arm?left.mp4", "arm?left.mp4"), ("sample:lesions?seed=3&frames=9", "sample:lesions"), ("arms", "arms")],
+)
+def test_the_page_is_named_after_its_source(folder, source, title):
+    write_tables(folder, summary(source=source), [], empty_lines(1))
+    page = page_of(folder)
+    assert f"maskstream report {title} " in page.text
 
 
 def test_the_page_holds_the_film_and_a_picture_of_each_object(film_folder):
@@ -158,7 +168,9 @@ def test_of_many_objects_the_highest_are_shown_and_the_rest_is_counted(tmp_path)
     assert [card["id"] for card in cards] == [f"track-{number}" for number in range(230, 30, -1)]
     assert sum("open" in card for card in cards) == OPEN_CARDS
     assert "30 further objects stand in tracks.csv ; this page shows the first 200." in page.text
-    assert "230 objects were found" in page.text
+    assert (
+        "230 objects were found in 1.0 seconds of film (30 frames): 150 most likely benign, 80 most likely" in page.text
+    )
 
 
 def test_single_pictures_become_a_gallery(tmp_path, monkeypatch):

@@ -122,8 +122,9 @@ class FinishedRun:
 
     @property
     def title(self) -> str:
-        """What the run is called after: its source without the folders it lies in."""
-        return Path(str(self.summary.get("source") or self.path.name)).name
+        """What the run is called after: its source without the folders it lies in, a sample without its settings."""
+        source = str(self.summary.get("source") or self.path.name)
+        return source.partition("?")[0] if source.startswith("sample:") else Path(source).name
 
     @property
     def is_video(self) -> bool:

@@ -30,6 +30,7 @@ _FILES = {
     "overlay": "the pictures with everything drawn over them",
     "detections.jsonl": "every object of every frame with its mask, one frame a line",
     "tracks.csv": "one row an object: times, size, percentages, intervals",
+    "run.json": "what the run began with",
     "summary.json": "the facts of this page, for programs",
 }
 

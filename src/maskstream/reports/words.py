@@ -82,12 +82,13 @@ def verdict(run: FinishedRun) -> str:
     total = sum(run.tracks_per_class.values())
     if not total:
         return f"No object was found in {seen_material(run)}."
+    sentence = f"{counted(total, 'object')} {'was' if total == 1 else 'were'} found in {seen_material(run)}"
+    if len(run.tracks[0].percentages) < 2:
+        return f"{sentence}."
     classes = sorted(run.tracks_per_class.items(), key=lambda item: -item[1])
-    parts = ", ".join(f"{number(count)} most likely {name}" for name, count in classes)
-    verb = "was" if total == 1 else "were"
-    sentence = f"{counted(total, 'object')} {verb} found in {seen_material(run)}"
-    several_classes = len(run.tracks[0].percentages) > 1
-    return f"{sentence}: {parts}." if several_classes else f"{sentence}."
+    if total == 1:
+        return f"{sentence}; it is most likely {classes[0][0]}."
+    return f"{sentence}: {', '.join(f'{number(count)} most likely {name}' for name, count in classes)}."
 
 
 def meaning(run: FinishedRun) -> str:
