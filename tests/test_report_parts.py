@@ -15,9 +15,10 @@ from maskstream.errors import SourceError
 from maskstream.media.sinks import ImageSink
 from maskstream.reports import words
 from maskstream.reports.curves import POINT_LIMIT, Curve, Point, nice_ceiling, svg_path
+from maskstream.reports.histories import OverlayNames, read_histories
 from maskstream.reports.markdown import to_html
 from maskstream.reports.pictures import base64_text, cut_around, film_frames, jpeg_uri, read_picture
-from maskstream.reports.read_run import OverlayNames, Percentage, read_histories, read_run
+from maskstream.reports.read_run import Percentage, read_run
 
 
 def test_a_short_curve_keeps_every_frame_and_tears_where_the_object_was_gone():

@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from maskstream.draw.palette import object_colour
 from maskstream.reports.curves import Curve, nice_ceiling, svg_path
-from maskstream.reports.read_run import FinishedRun, History, Percentage, TrackRow
+from maskstream.reports.histories import History
+from maskstream.reports.read_run import FinishedRun, Percentage, TrackRow
 
 OTHER_CLASSES = 5
 """Percentages named beside the first one, for models of more than two classes."""

@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from maskstream.errors import SourceError
 from maskstream.reports import pictures
-from maskstream.reports.read_run import BestView, FinishedRun, History
+from maskstream.reports.histories import BestView, History
+from maskstream.reports.read_run import FinishedRun
 
 FILM_LIMIT_BYTES = 48 * 1024 * 1024
 """A larger film stays beside the page, which then says so: browsers take long to open such a page."""

@@ -1,27 +1,20 @@
-"""A finished run as the report reads it: facts, tracks, and what each track did over time.
+"""A finished run as the report reads it: its facts and its tracks.
 
-Memory is bounded: `tracks.csv` and `detections.jsonl` are streamed, the best `TRACK_LIMIT` tracks are
-kept, and each curve holds at most `POINT_LIMIT` points.
+Memory is bounded: `tracks.csv` is streamed, and the first `TRACK_LIMIT` tracks are kept.
 """
 
 from __future__ import annotations
 
 import csv
 import heapq
-import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from maskstream.errors import SourceError
-from maskstream.media.lines import read_lines
-from maskstream.reports.curves import Curve
 
 TRACK_LIMIT = 200
 """Tracks shown with a card; the others are counted, and stand in tracks.csv."""
@@ -62,44 +55,6 @@ class TrackRow:
     def percentage(self, name: str) -> Percentage | None:
         """The percentage of a class, None when the file has no such column."""
         return next((entry for entry in self.percentages if entry.name == name), None)
-
-
-class BestView(NamedTuple):
-    """Where an object is in its best frame.
-
-    Attributes
-    ----------
-    box_xyxy : (4,) in the frame's pixels.
-    size_hw : the frame's height and width.
-    overlay_name : the overlay's file in a run of single images.
-    """
-
-    box_xyxy: NDArray[np.float64]
-    size_hw: tuple[int, int]
-    overlay_name: str
-
-
-@dataclass(slots=True)
-class History:
-    """What one track did over time. `best` is None when no line shows the track's best frame."""
-
-    curve: Curve = field(default_factory=Curve)
-    best: BestView | None = None
-
-
-class OverlayNames:
-    """The names that `media.sinks.ImageSink` gives to the overlays of single images, asked for in the same order."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def name(self, source: str) -> str:
-        """The file name of the next image's overlay."""
-        stem = Path(source).stem
-        candidates = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-        name = next(candidate for candidate in candidates if candidate.casefold() not in self._taken)
-        self._taken.add(name.casefold())
-        return f"{name}.jpg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +136,16 @@ def _summary(path: Path) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise _not_a_run(path, error.strerror or str(error)) from error
+        raise not_a_run(path, error.strerror or str(error)) from error
     except ValueError as error:
-        raise _not_a_run(path, f"text that is not JSON ({error})") from error
+        raise not_a_run(path, f"text that is not JSON ({error})") from error
     if not isinstance(summary, dict):
-        raise _not_a_run(path, f"JSON of type {type(summary).__name__}")
+        raise not_a_run(path, f"JSON of type {type(summary).__name__}")
     return summary
 
 
-def _not_a_run(place: object, found: str) -> SourceError:
+def not_a_run(place: object, found: str) -> SourceError:
+    """The error for a file that no finished run writes."""
     return SourceError(
         place,
         expected="a file of a finished run folder",
@@ -206,7 +162,7 @@ def _rows(path: Path) -> Iterator[TrackRow]:
             for row in reader:
                 yield _track_row(row, classes, f"{path}, line {reader.line_num}")
     except OSError as error:
-        raise _not_a_run(path, error.strerror or str(error)) from error
+        raise not_a_run(path, error.strerror or str(error)) from error
 
 
 def _classes(columns: Sequence[str]) -> list[str]:
@@ -235,7 +191,7 @@ def _track_row(row: Mapping[str, str], classes: Sequence[str], place: str) -> Tr
             percentages=tuple(_percentage(row, name) for name in classes),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise _not_a_run(place, f"a row that does not read as a track ({error!r})") from error
+        raise not_a_run(place, f"a row that does not read as a track ({error!r})") from error
 
 
 def _percentage(row: Mapping[str, str], name: str) -> Percentage:
@@ -245,41 +201,3 @@ def _percentage(row: Mapping[str, str], name: str) -> Percentage:
 
 def _optional(text: str) -> float | None:
     return float(text) if text else None
-
-
-def read_histories(run: FinishedRun) -> dict[int, History]:
-    """Stream `detections.jsonl` once, for the tracks that are shown.
-
-    Raises
-    ------
-    SourceError : the file is missing, or a whole line is not what a run writes.
-    """
-    path = run.path / "detections.jsonl"
-    histories = {track.track_id: History() for track in run.tracks}
-    tracks = {track.track_id: track for track in run.tracks}
-    names = OverlayNames()
-    for number, line in enumerate(read_lines(path)):
-        try:
-            overlay_name = "" if run.is_video else names.name(line["source"])
-            for detection in line["detections"]:
-                track = tracks.get(detection["track_id"])
-                if track is not None:
-                    history = histories[track.track_id]
-                    _add_to_curve(history.curve, run.headline(track), number, line["time_s"], detection)
-                    if line["frame"] == track.best_frame:
-                        history.best = _best_view(detection, line["size_hw"], overlay_name)
-        except (KeyError, TypeError, ValueError) as error:
-            raise _not_a_run(f"{path}, line {number + 1}", f"no line of a run ({error!r})") from error
-    return histories
-
-
-def _add_to_curve(
-    curve: Curve, headline: Percentage | None, number: int, time_s: float, detection: Mapping[str, Any]
-) -> None:
-    probability = detection["probabilities"][headline.name] if headline else detection["score"]
-    curve.add(number, time_s, 100 * probability, detection["area_px"])
-
-
-def _best_view(detection: Mapping[str, Any], size_hw: Sequence[int], overlay_name: str) -> BestView:
-    height, width = size_hw
-    return BestView(np.array(detection["box_xyxy"], np.float64).reshape(4), (height, width), overlay_name)

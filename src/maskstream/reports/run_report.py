@@ -17,8 +17,9 @@ from maskstream.reports import words
 from maskstream.reports.cards import make_card
 from maskstream.reports.embedded import Film, Gallery, cut_pictures
 from maskstream.reports.facts import fact_groups, notices
+from maskstream.reports.histories import read_histories
 from maskstream.reports.markdown import to_html
-from maskstream.reports.read_run import TRACK_LIMIT, FinishedRun, read_histories, read_run
+from maskstream.reports.read_run import TRACK_LIMIT, FinishedRun, read_run
 
 OPEN_CARDS = 12
 """Cards shown open; with more tracks the others open on demand, so that the page stays short."""
