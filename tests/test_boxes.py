@@ -117,3 +117,22 @@ def test_box_of_a_mask_is_tight(mask: np.ndarray) -> None:
 
 def test_box_of_an_empty_mask_is_all_zeros() -> None:
     assert boxes.from_mask(np.zeros((4, 5), bool)).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "share"),
+    [
+        ([0, 0, 10, 10], [2, 2, 4, 4], 1.0),
+        ([0, 0, 10, 10], [8, 0, 12, 10], 0.5),
+        ([0, 0, 10, 10], [10, 0, 20, 10], 0.0),
+        ([0, 0, 10, 10], [5, 5, 5, 9], 0.0),
+    ],
+)
+def test_share_of_smaller(first: list[int], second: list[int], share: float) -> None:
+    a, b = (np.array([box], np.float32) for box in (first, second))
+    assert boxes.share_of_smaller(a, b)[0, 0] == share
+    assert boxes.share_of_smaller(b, a)[0, 0] == share
+
+
+def test_share_of_smaller_without_boxes() -> None:
+    assert boxes.share_of_smaller(np.zeros((0, 4), np.float32), np.zeros((3, 4), np.float32)).shape == (0, 3)

@@ -116,6 +116,15 @@ def test_suppression_goes_across_classes() -> None:
     assert found.class_ids.tolist() == [0]
 
 
+def test_an_object_inside_a_better_one_is_doubted() -> None:
+    """A box of a quarter of the area inside another (IoU 0.25): half its score is left, and it is still ranked."""
+    rows = (([20, 30, 60, 70], [0.0, 5.0], [0.9, 0.1]), ([30, 40, 50, 60], [0.0, 3.0], [0.9, 0.1]))
+    (found,) = segmenter(objects(*rows)).segment([frame()], score_threshold=0.05)
+    alone = 1 / (1 + np.exp(-3.0))
+    np.testing.assert_allclose(found.scores, [1 / (1 + np.exp(-5.0)), alone / 2], atol=1e-5)
+    assert len(segmenter(objects(*rows)).segment([frame()])[0]) == 1
+
+
 def test_boxes_masks_and_areas_come_in_source_pixels() -> None:
     """An image twice the input's size: everything doubles, edges included."""
     (found,) = segmenter(objects(([20, 30, 60, 70], [-5.0, 5.0], [0.2, 0.8]))).segment([frame((192, 256))])

@@ -14,15 +14,26 @@ def area(boxes_xyxy: Boxes) -> NDArray[np.float32]:
     return size_wh[:, 0] * size_wh[:, 1]
 
 
-def iou_matrix(boxes_a: Boxes, boxes_b: Boxes) -> NDArray[np.float32]:
-    """Intersection over union of every pair, shape (n, m); 0 where the union is empty."""
+def intersections(boxes_a: Boxes, boxes_b: Boxes) -> NDArray[np.float32]:
+    """Areas that every pair has in common, in square pixels, shape (n, m)."""
     top_left = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])
     bottom_right = np.minimum(boxes_a[:, None, 2:], boxes_b[None, :, 2:])
-    size_wh: NDArray[np.float32] = np.clip(bottom_right - top_left, 0, None)
-    intersection = size_wh[..., 0] * size_wh[..., 1]
-    union = area(boxes_a)[:, None] + area(boxes_b)[None, :] - intersection
-    iou: NDArray[np.float32] = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
-    return iou
+    size_wh = np.clip(bottom_right - top_left, 0, None)
+    return size_wh[..., 0] * size_wh[..., 1]
+
+
+def iou_matrix(boxes_a: Boxes, boxes_b: Boxes) -> NDArray[np.float32]:
+    """Intersection over union of every pair, shape (n, m); 0 where the union is empty."""
+    common = intersections(boxes_a, boxes_b)
+    union = area(boxes_a)[:, None] + area(boxes_b)[None, :] - common
+    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+
+
+def share_of_smaller(boxes_a: Boxes, boxes_b: Boxes) -> NDArray[np.float32]:
+    """Share of the smaller box that lies in the larger one, for every pair, shape (n, m); 0 where it is empty."""
+    common = intersections(boxes_a, boxes_b)
+    smaller = np.minimum(area(boxes_a)[:, None], area(boxes_b)[None, :])
+    return np.divide(common, smaller, out=np.zeros_like(common), where=smaller > 0)
 
 
 def clip(boxes_xyxy: Boxes, size_hw: tuple[int, int]) -> Boxes:

@@ -49,6 +49,8 @@ class MaskRcnnSettings(BaseModel):
     """What shapes the answer besides the weights; stands in the manifest.
 
     Sizes are network pixels. `score_floor` is the least score that is ever decoded; a user's threshold lies above.
+    An object of which more than `nested_share` lies inside a better one (or the reverse) keeps `nested_factor` of its
+    score: most often it is the same object again, seen smaller or larger, which IoU does not notice.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +63,8 @@ class MaskRcnnSettings(BaseModel):
     proposals: int = 50
     score_floor: float = 0.05
     nms_iou: float = 0.5
+    nested_share: float = 0.5
+    nested_factor: float = 0.5
     max_detections: int = 20
     context_scale: float = 1.5
 
@@ -131,8 +135,15 @@ class MaskRcnnSegmenter:
         boxes = box_tools.clip(apply_deltas(proposals, chosen), self.preprocessing.input_size_hw)
         good = np.flatnonzero((scores >= threshold) & _solid(boxes))
         kept = good[box_tools.nms(boxes[good], scores[good], self.settings.nms_iou)]
-        kept = kept[: self.settings.max_detections]
-        return boxes[kept], scores[kept]
+        boxes, scores = boxes[kept], self._doubt_nested(boxes[kept], scores[kept])
+        best = np.argsort(-scores, kind="stable")[: self.settings.max_detections]
+        best = best[scores[best] >= threshold]
+        return boxes[best], scores[best]
+
+    def _doubt_nested(self, boxes: Boxes, scores: Array) -> Array:
+        """Scores, best first, less what nesting takes from them."""
+        inside = np.triu(box_tools.share_of_smaller(boxes, boxes) > self.settings.nested_share, k=1)
+        return np.where(inside.any(axis=0), scores * np.float32(self.settings.nested_factor), scores)
 
     def _in_source(
         self, boxes: Boxes, scores: Array, probabilities: Array, mask_probabilities: Array, placement: Placement
