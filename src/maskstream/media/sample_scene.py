@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -46,6 +47,15 @@ class Shown:
     visible: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Canvas:
+    """Skin and hairs over more than a frame, and the map from their pixels to skin in units of length."""
+
+    skin: Picture
+    hairs: Picture | None
+    to_skin: Affine
+
+
 class Scene:
     """Skin, moles, hairs, camera and lens of one clip, all from one generator.
 
@@ -74,21 +84,30 @@ class Scene:
             paint_mole(painter, kind, radius * texture_px)
             for painter, kind, radius in zip(painters, kinds, radii, strict=True)
         ]
-        canvas_wh = np.round(np.array([width, height]) * (1 + 2 * MARGIN) * texture_px / self._unit_px).astype(int)
-        canvas_hw = int(canvas_wh[1]), int(canvas_wh[0])
-        self._skin = paint_skin(skin, canvas_hw, texture_px)
-        self._hairs = paint_hairs(hairs, canvas_hw, texture_px)
-        self._canvas_to_skin = similarity(1 / texture_px, 0, -canvas_wh / 2 / texture_px)
+        self._texture_px = texture_px
+        self._skin_rng, self._hair_rng = skin, hairs
+
+    @cached_property
+    def _canvas(self) -> _Canvas:
+        """Painted when the first picture is asked for: the truth alone needs none."""
+        wanted_hw = np.array(self._size_hw) * (1 + 2 * MARGIN) * self._texture_px / self._unit_px
+        height, width = np.round(wanted_hw).astype(int).tolist()
+        return _Canvas(
+            skin=paint_skin(self._skin_rng, (height, width), self._texture_px),
+            hairs=paint_hairs(self._hair_rng, (height, width), self._texture_px),
+            to_skin=similarity(1 / self._texture_px, 0, -np.array([width, height]) / 2 / self._texture_px),
+        )
 
     def picture(self, time_s: float, grain: np.random.Generator) -> Picture:
         """The frame at a time, RGB uint8; `grain` is the generator of its sensor noise."""
-        view = chain(self._canvas_to_skin, self._camera.view(time_s))
-        image = _warp(self._skin, view, self._size_hw, cv2.BORDER_REFLECT_101)
+        canvas = self._canvas
+        view = chain(canvas.to_skin, self._camera.view(time_s))
+        image = _warp(canvas.skin, view, self._size_hw, cv2.BORDER_REFLECT_101)
         layers = self._layers(time_s)
         if layers:
             image = _multiply(image, _pigment(layers, self._size_hw))
-        if self._hairs is not None:
-            hairs = _warp(self._hairs, view, self._size_hw, cv2.BORDER_REFLECT_101)
+        if canvas.hairs is not None:
+            hairs = _warp(canvas.hairs, view, self._size_hw, cv2.BORDER_REFLECT_101)
             image = _multiply(image, _picture(cv2.cvtColor(hairs, cv2.COLOR_GRAY2RGB)))
         return self._lens.expose(image, time_s, grain)
 
