@@ -324,7 +324,7 @@ def simulate_run(rng: np.random.Generator, bits: NDArray[np.bool_], errors: NDAr
     lesion's own scatter is the calibration's `view_sd` on average over lesions. The true calibration differs from
     the fitted one by its covariance.
     """
-    lesions_own_sd = CALIBRATION.view_sd * math.sqrt(10 / rng.chisquare(12))
+    lesions_own_sd = CALIBRATION.view_sd * math.sqrt(4 / rng.chisquare(6))
     slope, bias = rng.multivariate_normal([CALIBRATION.slope, CALIBRATION.bias], CALIBRATION.covariance)
     raw = rng.normal(0, 2)
     truth = slope * raw + bias

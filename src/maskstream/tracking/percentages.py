@@ -19,14 +19,14 @@ from maskstream.core.classes import Classes, class_id
 COPY_BITS = 4
 """Fingerprints that differ in at most so many bits are copies: codecs and a box that jitters by 1 % turn 0 to 4."""
 
-APART_BITS = 20
+APART_BITS = 24
 """Views that differ in so many bits err independently; between that and copies they share a part of their error."""
 
 MOST_VIEWS = 64
 """Views kept of a track; what comes later joins the nearest. By then the scatter between views counts for little."""
 
-VALIDATION_VIEWS = 10
-"""How many views of an object the validation split's scatter is worth when the object's own scatter is larger."""
+VALIDATION_VIEWS = 4
+"""Degrees of freedom of the validation split's scatter as a guess at one object's: objects differ about that much."""
 
 LEAST_WEIGHT = 1e-6
 """Weight of a frame of quality 0: next to any other it counts for nothing, but alone it is still an answer."""
