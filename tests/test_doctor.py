@@ -136,8 +136,6 @@ def test_a_containers_memory_limit_is_shown(tmp_path: Path, text: str, gib: floa
 
 
 def test_doctor_never_imports_pytorch() -> None:
-    code = (
-        "import sys; import maskstream.environment as e; e.describe_environment(); print('torch' in sys.modules)"
-    )
+    code = "import sys; import maskstream.environment as e; e.describe_environment(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -28,10 +28,9 @@ def export(
 
     words = load_about(about) if about else About()
     console = Console(stderr=True)
-    with console.status("reading the checkpoint") as status:
-        manifest, parity = export_checkpoint(
-            load_checkpoint(checkpoint), Dataset.load(data), words, out, judged_split=split, tell=status.update
-        )
+    manifest, parity = export_checkpoint(
+        load_checkpoint(checkpoint), Dataset.load(data), words, out, judged_split=split, tell=console.print
+    )
     print(
         f"parity with PyTorch on {parity.frames} images and {parity.objects} objects: boxes within "
         f"{parity.box_px:.2g} px, scores within {parity.score:.2g}, masks with an IoU of at least {parity.mask_iou:.4f}"
