@@ -64,7 +64,7 @@ class TrackerSettings:
     """
 
     memory_s: float = 2.5
-    first_memory_s: float = 0.2
+    first_memory_s: float = 0.4
     memory_per_hit_s: float = 0.1
     proven_hits: int = 5
     reach: float = 0.3
