@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,16 +23,21 @@ from maskstream.core.segmenter import FakeSegmenter
 from maskstream.data.dataset import Annotation, Dataset, ImageRecord, Provenance
 from maskstream.errors import CheckpointError, DatasetError
 from maskstream.evaluation.calibration import fit_calibration
+from maskstream.export import model_folder
 from maskstream.export.about import About
 from maskstream.export.calibrate import VIEWS, calibrate
+from maskstream.export.card import model_card
 from maskstream.export.model_folder import (
     Checkpoint,
+    export_checkpoint,
     gate_frames,
     gather_facts,
     judge_deployed,
     load_checkpoint,
 )
-from maskstream.inference.load import load_model
+from maskstream.export.parity import Parity
+from maskstream.inference.load import DeployedModel, load_model
+from maskstream.inference.manifest import ModelFacts
 from maskstream.training.checkpoint import save_weights
 from maskstream.training.loop import build_model
 from maskstream.training.recipe import Recipe
@@ -140,6 +146,46 @@ def test_a_deployed_model_is_judged_with_the_names_of_dataset_and_split(dataset:
     assert (metrics["dataset"], metrics["split"], metrics["n_pictures"]) == ("squares", "val", COUNT)
     # its constant box is 15..45 by 15..45 of 60x40: 20 x 15 of the square's 400 pixels, in 30 x 25 found ones
     assert metrics["mean_jaccard"] == pytest.approx(300 / (400 + 750 - 300), abs=1e-6)
+
+
+def test_an_export_is_tuned_on_val_judged_and_whole(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the graphs of the tiny model in place of an export: its score is 0.9975, its raw percentage 75 %."""
+
+    def write_tiny(parts: object, facts: ModelFacts, *rest: Any) -> tuple[DeployedModel, Parity]:
+        write_tiny_model(rest[2], **{name: value for name, value in facts if name not in ("decoder", "preprocessing")})
+        return load_model(rest[2], threads=1), Parity(50, 1, 98, 0.0, 0.0, 0.0, 1.0)
+
+    monkeypatch.setattr(model_folder, "write_checked", write_tiny)
+    manifest, parity = export_checkpoint(
+        checkpoint(dataset), dataset, About(), tmp_path / "model", judged_split="val", tell=(told := []).append
+    )
+    assert parity.objects == 98
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert load_model(tmp_path / "model", threads=1).manifest == manifest
+    assert manifest.score_threshold == 0.95  # every candidate gives the same Jaccard
+    assert manifest.calibration is not None
+    # twenty of sixty images are malignant: that share is what a constant can be calibrated to
+    calibrated = manifest.calibration.apply(np.array([[0.25, 0.75]], np.float32), CLASSES)
+    assert calibrated[0, 1] == pytest.approx(1 / 3, abs=2e-3)
+    assert manifest.metrics["ece"] == pytest.approx(0, abs=2e-3)
+    assert manifest.metrics["split"] == "val"
+    assert (tmp_path / "model" / "MODEL_CARD.md").read_text() == model_card(manifest)
+    assert told[-1] == "judging on val"
+
+
+def test_an_export_that_fails_late_leaves_nothing(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_tiny(parts: object, facts: ModelFacts, *rest: Any) -> tuple[DeployedModel, Parity]:
+        write_tiny_model(rest[2])
+        return load_model(rest[2], threads=1), Parity(50, 1, 98, 0.0, 0.0, 0.0, 1.0)
+
+    monkeypatch.setattr(model_folder, "write_checked", write_tiny)
+    with pytest.raises(DatasetError, match="splits"):
+        export_checkpoint(checkpoint(dataset), dataset, About(), tmp_path / "model", judged_split="tset")
+    assert not list(tmp_path.iterdir())
 
 
 def checkpoint(dataset: Dataset) -> Checkpoint:

@@ -36,8 +36,8 @@ def model_card(facts: ModelFacts) -> str:
             f"# {facts.name} {facts.version}",
             "",
             f"Answers with boxes, masks, scores and class percentages for: {', '.join(facts.classes)}. "
-            f"It looks at images scaled to fit {width} x {height} pixels (width x height), and counts an object as "
-            f"found from a score of {facts.score_threshold:g} on.",
+            f"It looks at images scaled to fit {width} x {height} pixels (width x height). An object counts as found "
+            f"from a score of {facts.score_threshold:g} on, which gave the highest mean Jaccard on the validation split.",
             "",
             "## Intended use",
             "",

@@ -23,6 +23,7 @@ from maskstream.export.calibrate import calibrate
 from maskstream.export.card import model_card
 from maskstream.export.graphs import write_graphs
 from maskstream.export.parity import GATE_FRAMES, Parity, check_parity
+from maskstream.export.threshold import choose_threshold
 from maskstream.inference.load import DeployedModel, load_model
 from maskstream.inference.manifest import MODEL_CARD, Licence, Manifest, ModelFacts, Training
 from maskstream.inference.preprocess import Preprocessing
@@ -82,7 +83,7 @@ def export_checkpoint(
     judged_split: str = "test",
     tell: Tell = lambda step: None,
 ) -> tuple[Manifest, Parity]:
-    """Write a model folder: graphs, parity gate, calibration on val, figures on `judged_split`, card.
+    """Write a model folder: graphs, parity gate, threshold and calibration on val, figures on `judged_split`, card.
 
     Parameters
     ----------
@@ -102,9 +103,11 @@ def export_checkpoint(
         tell("choosing images for the parity gate")
         frames = gate_frames(dataset.records("val"), reference)
         deployed, parity = write_checked(parts, facts, reference, frames, temporary, tell)
+        tell("choosing the score threshold on val")
+        deployed = _with_threshold(deployed, dataset, temporary)
         if len(facts.classes) > 1:
             tell("calibrating on val")
-            deployed = _calibrated(deployed, dataset, checkpoint.recipe.positive, temporary)
+            deployed = _with_calibration(deployed, dataset, checkpoint.recipe.positive, temporary)
         tell(f"judging on {judged_split}")
         manifest = rewrite_facts(temporary, deployed.manifest, metrics=judge_deployed(deployed, dataset, judged_split))
     return manifest, parity
@@ -206,7 +209,14 @@ def judge_deployed(model: DeployedModel, dataset: Dataset, split: str) -> Metric
     return metrics | {"dataset": dataset.provenance.name, "split": split}
 
 
-def _calibrated(deployed: DeployedModel, dataset: Dataset, positive: str, folder: Path) -> DeployedModel:
+def _with_threshold(deployed: DeployedModel, dataset: Dataset, folder: Path) -> DeployedModel:
+    class_ids = match_classes(dataset, deployed.classes)
+    pairs = segment_records(dataset.records("val"), deployed, class_ids, SCORE_FLOOR)
+    rewrite_facts(folder, deployed.manifest, score_threshold=choose_threshold(pairs))
+    return load_model(folder)
+
+
+def _with_calibration(deployed: DeployedModel, dataset: Dataset, positive: str, folder: Path) -> DeployedModel:
     calibration = calibrate(deployed, dataset, "val", positive)
     rewrite_facts(folder, deployed.manifest, calibration=calibration)
     return load_model(folder)

@@ -35,4 +35,4 @@ def choose_threshold(truth_and_found: Iterable[tuple[ImageTruth, Detections]]) -
     if not jaccards:
         raise ValueError("no image to choose a threshold on")
     means = np.mean(jaccards, axis=0)
-    return CANDIDATES[int(np.flatnonzero(means == means.max())[-1])]
+    return float(CANDIDATES[int(np.flatnonzero(means == means.max())[-1])])
