@@ -37,7 +37,8 @@ def model_card(facts: ModelFacts) -> str:
             "",
             f"Answers with boxes, masks, scores and class percentages for: {', '.join(facts.classes)}. "
             f"It looks at images scaled to fit {width} x {height} pixels (width x height). An object counts as found "
-            f"from a score of {facts.score_threshold:g} on, which gave the highest mean Jaccard on the validation split.",
+            f"from a score of {facts.score_threshold:g} on, the one with the highest mean Jaccard on the validation "
+            "split.",
             "",
             "## Intended use",
             "",
