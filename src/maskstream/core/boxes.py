@@ -11,7 +11,7 @@ Boxes = NDArray[np.float32]
 def area(boxes_xyxy: Boxes) -> NDArray[np.float32]:
     """Areas in square pixels, shape (n,); an inverted box has area 0."""
     size_wh: NDArray[np.float32] = np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None)
-    return size_wh[:, 0] * size_wh[:, 1]
+    return np.asarray(size_wh[:, 0] * size_wh[:, 1], np.float32)
 
 
 def intersections(boxes_a: Boxes, boxes_b: Boxes) -> NDArray[np.float32]:
@@ -19,7 +19,7 @@ def intersections(boxes_a: Boxes, boxes_b: Boxes) -> NDArray[np.float32]:
     top_left = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])
     bottom_right = np.minimum(boxes_a[:, None, 2:], boxes_b[None, :, 2:])
     size_wh = np.clip(bottom_right - top_left, 0, None)
-    return size_wh[..., 0] * size_wh[..., 1]
+    return np.asarray(size_wh[..., 0] * size_wh[..., 1], np.float32)
 
 
 def iou_matrix(boxes_a: Boxes, boxes_b: Boxes) -> NDArray[np.float32]:
