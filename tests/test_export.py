@@ -126,7 +126,7 @@ def test_the_folder_is_whole_small_and_names_no_place_of_this_machine(folder: Pa
     "part, factor, match",
     [
         ("roi.box_predictor.cls_score", 1.01, "scores within 0.001"),
-        ("roi.box_predictor.bbox_pred", 3.0, "boxes within 0.5 px"),
+        ("roi.box_predictor.bbox_pred", 3.0, "boxes within 0.5 px|the same objects"),
         ("class_head.1", 1.1, "class probabilities within 0.001"),
         ("roi.mask_predictor.mask_fcn_logits", -1.0, "masks with an IoU of at least 0.99|the same objects"),
         ("rpn.head.bbox_pred", 3.0, "nothing found|the same objects|boxes within"),
@@ -333,7 +333,7 @@ def test_the_card_says_what_the_manifest_says() -> None:
         "by group",
     ):
         assert words in card
-    assert "Jaccard" not in card
+    assert "Dice" not in card
 
 
 def test_a_card_without_figures_or_calibration_says_so() -> None:
