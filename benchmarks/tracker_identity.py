@@ -1,6 +1,6 @@
 """Identity F1 of trackers on the truth of synthetic clips, whole and with the faults of a detector.
 
-    python benchmarks/tracker_identity.py --seeds 0-199 [--tracker maskstream|bytetrack|ocsort|bound] [--every 1] [--faults]
+    python benchmarks/tracker_identity.py --seeds 0-199 [--tracker maskstream] [--every 1] [--faults]
 
 `bound` names every detection with its true id: no tracker can do better with the same detections. ByteTrack
 and OC-SORT come from the package `trackers` (not a dependency), with the same memory and, since an id on first

@@ -57,7 +57,8 @@ class TrackerSettings:
     proven_hits : frames after which a track is trusted to tell the camera's movement and to come back.
     reach : standard deviation of an object's place around its prediction, in object sizes.
     least_likeness : likeness below which a track and a detection are not paired.
-    wide_reach, wide_least_likeness : the same for tracks and detections left alone, in diagonals.
+    wide_reach, wide_reach_per_s, wide_least_likeness : the same for tracks and detections left alone: in
+        diagonals, at once where nothing else tells the camera's movement, and for each second unseen.
     shift_at_once, shift_per_s : a usual surprise of the common shift, in diagonals: at once, and for each
         second since a trusted track was last seen.
     shift_price : likeness that a usual surprise costs; it grows with the square.
@@ -68,12 +69,13 @@ class TrackerSettings:
     memory_per_hit_s: float = 0.1
     proven_hits: int = 5
     reach: float = 0.3
-    least_likeness: float = 0.12
+    least_likeness: float = 0.2
     wide_reach: float = 0.25
+    wide_reach_per_s: float = 0.25
     wide_least_likeness: float = 0.4
     shift_at_once: float = 0.08
     shift_per_s: float = 0.8
-    shift_price: float = 0.5
+    shift_price: float = 0.35
 
 
 class Tracker:
@@ -133,7 +135,7 @@ class Tracker:
         pairs = _pairs_from(near, settings.least_likeness)
         if pairs:
             self._follow_camera(seen, pairs)
-        alone = self._resemblance(seen) * self._wide_nearness(seen) * self._proven()[:, None]
+        alone = self._resemblance(seen) * self._wide_nearness(seen, camera_known=bool(pairs)) * self._proven()[:, None]
         alone[[row for row, _ in pairs]] = 0
         alone[:, [column for _, column in pairs]] = 0
         returned = _pairs_from(alone, settings.wide_least_likeness)
@@ -226,10 +228,11 @@ class Tracker:
         off = self._moves(seen)[None] - shifts[:, None, None]
         return _bell((off**2).sum(axis=3), reach[:, None])
 
-    def _wide_nearness(self, seen: CutBoxes) -> Array:
+    def _wide_nearness(self, seen: CutBoxes, camera_known: bool) -> Array:
         """How near, in frame diagonals rather than object sizes, (n, m) in 0..1."""
-        reach = self._settings.wide_reach * seen.diagonal * (1 + self._unseen_s())
-        return _bell((self._moves(seen) ** 2).sum(axis=2), reach[:, None])
+        at_once = 0.0 if camera_known else self._settings.wide_reach
+        reach = seen.diagonal * (at_once + self._settings.wide_reach_per_s * self._unseen_s())
+        return _bell((self._moves(seen) ** 2).sum(axis=2), np.maximum(reach, 1e-3)[:, None])
 
 
 @dataclass(slots=True, eq=False)
