@@ -26,7 +26,7 @@ def iou_matrix(boxes_a: Boxes, boxes_b: Boxes) -> NDArray[np.float32]:
     """Intersection over union of every pair, shape (n, m); 0 where the union is empty."""
     common = intersections(boxes_a, boxes_b)
     union = area(boxes_a)[:, None] + area(boxes_b)[None, :] - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0), np.float32)
 
 
 def share_of_smaller(boxes_a: Boxes, boxes_b: Boxes) -> NDArray[np.float32]:
