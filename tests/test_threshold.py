@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
+from maskstream.core import masks
 from maskstream.core.detections import Detections
+from maskstream.core.frame import Frame
 from maskstream.core.masks import CroppedMask
+from maskstream.core.segmenter import FakeSegmenter
+from maskstream.data.records import Annotation, ImageRecord
 from maskstream.evaluation.instance import ImageTruth
-from maskstream.export.threshold import CANDIDATES, choose_threshold
+from maskstream.export.threshold import CANDIDATES, choose_threshold, in_all_orientations
 
 SIZE_HW = (20, 20)
 THERE = CroppedMask(np.ones((5, 5), bool), 2, 2)
@@ -48,3 +56,20 @@ def test_nothing_found_anywhere() -> None:
 def test_no_image() -> None:
     with pytest.raises(ValueError, match="no image"):
         choose_threshold([])
+
+
+def test_truth_turns_with_the_image(tmp_path: Path) -> None:
+    """A model that finds bright pixels is right in every orientation."""
+    image = np.zeros((*SIZE_HW, 3), np.uint8)
+    image[2:7, 2:9] = 255
+    Image.fromarray(image).save(tmp_path / "bright.png")
+    bright = masks.crop(image[..., 0] > 0)
+    record = ImageRecord(1, "bright.png", tmp_path / "bright.png", SIZE_HW, (Annotation.from_mask(0, bright, SIZE_HW),))
+
+    def answer(frame: Frame) -> Detections:
+        return replace(found((THERE, 0.9)), masks=(masks.crop(frame.image[..., 0] > 0),))
+
+    pairs = list(in_all_orientations([record], FakeSegmenter(answer, ("thing",)), (0,), 0.0))
+    assert len(pairs) == 4
+    assert all(masks.iou(truth.masks[0], seen.masks[0]) == 1 for truth, seen in pairs)
+    assert len({(truth.masks[0].x0, truth.masks[0].y0) for truth, _ in pairs}) == 4

@@ -19,9 +19,9 @@ from maskstream.errors import CheckpointError, MaskstreamError, OutputError, Rec
 from maskstream.inference.mask_rcnn import MaskRcnnSettings
 from maskstream.media.sample import SampleClip
 from maskstream.training import loop
-from maskstream.training.checkpoint import load_backbone, load_into, load_weights, recipe_of
+from maskstream.training.checkpoint import load_initial, load_into, load_weights, recipe_of
 from maskstream.training.loop import build_model, learning_rate, total_loss, train
-from maskstream.training.models import PyramidPool, Target
+from maskstream.training.models import PyramidPool, Target, dice_loss
 from maskstream.training.recipe import AugmentationRecipe, Recipe, SyntheticRecipe, load_recipe
 from maskstream.training.tensors import BatchDraws, Draw, TrainingImages, collate, synthetic_scene
 
@@ -239,10 +239,25 @@ def test_initial_weights_in_torchvisions_layout_are_loaded(tmp_path: Path) -> No
     weights = mobilenet_v2(weights=None).state_dict()
     save_file(weights, tmp_path / "weights.safetensors")
     model = build_model(RECIPE)
-    load_backbone(model.backbone, str(tmp_path / "weights.safetensors"))
+    load_initial(model, str(tmp_path / "weights.safetensors"))
     loaded = model.backbone.state_dict()
     assert torch.equal(loaded["18.0.weight"], weights["features.18.0.weight"])
     assert torch.equal(loaded["0.1.running_var"], weights["features.0.1.running_var"])
+
+
+def test_a_checkpoint_is_a_start_as_well(finished: Path) -> None:
+    model = build_model(RECIPE)
+    load_initial(model, str(finished / "best.safetensors"))
+    expected = load_file(finished / "best.safetensors")
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+
+
+def test_dice_loss_of_hand_made_masks() -> None:
+    """Half of four pixels found: Dice (2 * 2 + 1) / (2 + 4 + 1); a perfect mask 0; two empty masks 0."""
+    truth, half, nothing = torch.ones(1, 2, 2), torch.tensor([[[1.0, 1.0], [0.0, 0.0]]]), torch.zeros(1, 2, 2)
+    assert dice_loss(half, truth).item() == pytest.approx(1 - 5 / 7)
+    assert dice_loss(truth, truth).item() == 0
+    assert dice_loss(nothing, nothing).item() == 0
 
 
 @pytest.mark.parametrize(
@@ -257,7 +272,7 @@ def test_initial_weights_that_do_not_fit_are_named(tmp_path: Path, spoil: Any, m
     spoil(weights)
     save_file(weights, tmp_path / "weights.safetensors")
     with pytest.raises(CheckpointError, match=message):
-        load_backbone(build_model(RECIPE).backbone, str(tmp_path / "weights.safetensors"))
+        load_initial(build_model(RECIPE), str(tmp_path / "weights.safetensors"))
 
 
 def test_a_cut_checkpoint_is_an_error(tmp_path: Path, finished: Path) -> None:
@@ -270,7 +285,7 @@ def test_a_cut_checkpoint_is_an_error(tmp_path: Path, finished: Path) -> None:
 def test_offline_refuses_to_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASKSTREAM_OFFLINE", "1")
     with pytest.raises(CheckpointError, match="MASKSTREAM_OFFLINE=1"):
-        load_backbone(build_model(RECIPE).backbone, "torchvision:MobileNet_V2_Weights.IMAGENET1K_V1")
+        load_initial(build_model(RECIPE), "torchvision:MobileNet_V2_Weights.IMAGENET1K_V1")
 
 
 def test_the_shipped_recipe_is_valid() -> None:

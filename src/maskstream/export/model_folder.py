@@ -23,7 +23,7 @@ from maskstream.export.calibrate import calibrate
 from maskstream.export.card import model_card
 from maskstream.export.graphs import write_graphs
 from maskstream.export.parity import GATE_FRAMES, Parity, check_parity
-from maskstream.export.threshold import choose_threshold
+from maskstream.export.threshold import choose_threshold, in_all_orientations
 from maskstream.inference.load import DeployedModel, load_model
 from maskstream.inference.manifest import MODEL_CARD, Licence, Manifest, ModelFacts, Training
 from maskstream.inference.preprocess import Preprocessing
@@ -211,7 +211,7 @@ def judge_deployed(model: DeployedModel, dataset: Dataset, split: str) -> Metric
 
 def _with_threshold(deployed: DeployedModel, dataset: Dataset, folder: Path) -> DeployedModel:
     class_ids = match_classes(dataset, deployed.classes)
-    pairs = segment_records(dataset.records("val"), deployed, class_ids, SCORE_FLOOR)
+    pairs = in_all_orientations(dataset.records("val"), deployed, class_ids, SCORE_FLOOR)
     rewrite_facts(folder, deployed.manifest, score_threshold=choose_threshold(pairs))
     return load_model(folder)
 

@@ -20,6 +20,7 @@ from torchvision.models import get_weight
 
 from maskstream.core.files import whole_file
 from maskstream.errors import CheckpointError
+from maskstream.training.models import MaskRcnn
 from maskstream.training.recipe import Recipe
 
 TORCHVISION_PREFIX = "torchvision:"
@@ -74,21 +75,29 @@ def load_into(module: nn.Module, weights: dict[str, Tensor], place: object) -> N
     module.load_state_dict(weights)
 
 
-def load_backbone(backbone: nn.Module, initial_weights: str) -> None:
-    """Start a MobileNetV2 backbone from ImageNet weights.
+def load_initial(model: MaskRcnn, initial_weights: str) -> None:
+    """Start a model from a checkpoint of this architecture, or its backbone from ImageNet weights.
 
     Parameters
     ----------
-    initial_weights : a safetensors file in torchvision's `mobilenet_v2` layout, or `torchvision:NAME`, which
-        torchvision downloads.
+    initial_weights : a checkpoint of `maskstream train`; a safetensors file in torchvision's `mobilenet_v2` layout;
+        or `torchvision:NAME`, which torchvision downloads.
+
+    Raises
+    ------
+    CheckpointError : it is missing or broken, or its tensors do not fit.
     """
+    facts: dict[str, Any]
     if initial_weights.startswith(TORCHVISION_PREFIX):
-        weights = _from_torchvision(initial_weights.removeprefix(TORCHVISION_PREFIX))
+        weights, facts = _from_torchvision(initial_weights.removeprefix(TORCHVISION_PREFIX)), {}
     else:
-        weights, _ = load_weights(Path(initial_weights))
-    own = backbone.state_dict()
+        weights, facts = load_weights(Path(initial_weights))
+    if "recipe" in facts:
+        load_into(model, weights, initial_weights)
+        return
+    own = model.backbone.state_dict()
     taken = {name.removeprefix("features."): value for name, value in weights.items() if name.startswith("features.")}
-    load_into(backbone, {name: value for name, value in taken.items() if name in own}, initial_weights)
+    load_into(model.backbone, {name: value for name, value in taken.items() if name in own}, initial_weights)
 
 
 def _from_torchvision(name: str) -> dict[str, Tensor]:

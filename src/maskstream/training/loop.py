@@ -29,7 +29,7 @@ from maskstream import __version__
 from maskstream.core.files import write_text
 from maskstream.data.dataset import Dataset
 from maskstream.errors import CheckpointError, MaskstreamError, OutputError
-from maskstream.training.checkpoint import load_backbone, load_weights, restore, resume_tensors, save_weights
+from maskstream.training.checkpoint import load_initial, load_weights, restore, resume_tensors, save_weights
 from maskstream.training.models import Losses, MaskRcnn
 from maskstream.training.recipe import Recipe
 from maskstream.training.tensors import BatchDraws, TrainingImages, collate
@@ -64,7 +64,7 @@ def train(recipe: Recipe, dataset: Dataset, run: Path, *, resume: bool = False) 
     fabric.seed_everything(recipe.seed, verbose=False)
     model = build_model(recipe)
     if recipe.initial_weights and not resume:
-        load_backbone(model.backbone, recipe.initial_weights)
+        load_initial(model, recipe.initial_weights)
     model = model.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(_parameter_groups(model, recipe), lr=recipe.learning_rate)
     model, optimiser = fabric.setup(model, optimiser)

@@ -58,8 +58,8 @@ class Recipe(_Part):
     labels : the finer labels that the class head tells apart, each with the class that it belongs to;
         read from the image attribute `label`.
     balance : how strongly rare labels are drawn more often: 0 as they come, 1 all labels equally often.
-    initial_weights : a safetensors file in torchvision's `mobilenet_v2` layout, or `torchvision:NAME`
-        (downloaded by torchvision), or null for none.
+    initial_weights : a checkpoint of the same classes, or a safetensors file in torchvision's `mobilenet_v2`
+        layout, or `torchvision:NAME` (downloaded by torchvision), or null for none.
     select_by : validation metrics whose mean chooses the checkpoint `best`.
     """
 
