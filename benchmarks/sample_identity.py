@@ -38,9 +38,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     first, last = map(int, given.seeds.split("-"))
-    videos = {seed: judge_seed(seed, given.model) for seed in range(first, last + 1)}
-    for seed, video in videos.items():
-        print(seed, json.dumps(video.flat()), flush=True)
+    videos: dict[int, VideoMetrics] = {}
+    for seed in range(first, last + 1):
+        videos[seed] = judge_seed(seed, given.model)
+        print(seed, json.dumps(videos[seed].flat()), flush=True)
     everything = pooled(videos.values())
     print("all", json.dumps(everything.flat()))
     if given.out:
