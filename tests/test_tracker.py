@@ -89,6 +89,12 @@ def test_a_false_detection_is_soon_forgotten() -> None:
     assert ids[-1] == [1, 3]
 
 
+def test_a_false_detection_far_away_does_not_take_the_id_of_a_missed_object() -> None:
+    missed, other, false = (80, 100, 40, 30), (240, 150, 70, 60), (180, 40, 40, 30)
+    ids = tracked([found(missed, other)] * 20 + [found(false, other)] + [found(false, missed, other)] * 2)
+    assert ids[20:] == [[3, 2], [3, 1, 2], [3, 1, 2]]
+
+
 def test_a_jerk_moves_all_objects_farther_than_their_size() -> None:
     """Two alike, 40 pixels wide and 45 apart, jump by 45: without a common shift one would take the other's id."""
     before = found((100, 100, 40, 40), (145, 100, 40, 40))

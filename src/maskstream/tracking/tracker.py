@@ -57,8 +57,8 @@ class TrackerSettings:
     proven_hits : frames after which a track is trusted to tell the camera's movement and to come back.
     reach : standard deviation of an object's place around its prediction, in object sizes.
     least_likeness : likeness below which a track and a detection are not paired.
-    wide_reach, wide_reach_per_s, wide_least_likeness : the same for tracks and detections left alone: in
-        diagonals, at once where nothing else tells the camera's movement, and for each second unseen.
+    wide_reach_per_s, blind_reach_per_s, wide_least_likeness : the same for tracks and detections left alone,
+        in diagonals for each second unseen: where others tell the camera's movement, and where none does.
     shift_at_once, shift_per_s : a usual surprise of the common shift, in diagonals: at once, and for each
         second since a trusted track was last seen.
     shift_price : likeness that a usual surprise costs; it grows with the square.
@@ -70,8 +70,8 @@ class TrackerSettings:
     proven_hits: int = 5
     reach: float = 0.3
     least_likeness: float = 0.2
-    wide_reach: float = 0.25
     wide_reach_per_s: float = 0.25
+    blind_reach_per_s: float = 1.5
     wide_least_likeness: float = 0.4
     shift_at_once: float = 0.08
     shift_per_s: float = 0.8
@@ -139,7 +139,8 @@ class Tracker:
         alone[[row for row, _ in pairs]] = 0
         alone[:, [column for _, column in pairs]] = 0
         returned = _pairs_from(alone, settings.wide_least_likeness)
-        if returned and not pairs:
+        # one detection of several lost objects may be false, and must not carry the others away
+        if returned and not pairs and 2 * len(returned) >= int(self._proven().sum()):
             self._follow_camera(seen, returned)
         return pairs + returned
 
@@ -230,9 +231,10 @@ class Tracker:
 
     def _wide_nearness(self, seen: CutBoxes, camera_known: bool) -> Array:
         """How near, in frame diagonals rather than object sizes, (n, m) in 0..1."""
-        at_once = 0.0 if camera_known else self._settings.wide_reach
-        reach = seen.diagonal * (at_once + self._settings.wide_reach_per_s * self._unseen_s())
-        return _bell((self._moves(seen) ** 2).sum(axis=2), np.maximum(reach, 1e-3)[:, None])
+        settings = self._settings
+        per_s = settings.wide_reach_per_s if camera_known else settings.blind_reach_per_s
+        reach = np.maximum(seen.diagonal * per_s * self._unseen_s(), 1e-3)
+        return _bell((self._moves(seen) ** 2).sum(axis=2), reach[:, None])
 
 
 @dataclass(slots=True, eq=False)
