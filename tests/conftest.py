@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# a busy machine is not a defect: property tests count examples, not milliseconds
+settings.register_profile("maskstream", deadline=None)
+settings.load_profile("maskstream")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -21,7 +21,7 @@ from maskstream.core.masks import CroppedMask
 from maskstream.core.segmenter import FakeSegmenter
 from maskstream.data.dataset import Dataset, Provenance
 from maskstream.data.records import Annotation, ImageRecord
-from maskstream.errors import DatasetError
+from maskstream.errors import DatasetError, SourceError
 from maskstream.evaluation.judge import ImageTruth, Judge, judge
 from maskstream.evaluation.split import match_classes, segment_records, truth_of
 
@@ -233,9 +233,8 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSegmenter:
     segmenter = FakeSegmenter(lambda frame: answers[int(frame.image[0, 0, 0]) - 1], CLASSES, name="squares")
     segmenter.calibration = None
     segmenter.manifest = SimpleNamespace(version="1.2")
-    (tmp_path / "manifest.json").write_text("{}")
+    segmenter.sha256 = "5" * 64
     monkeypatch.setattr(command, "load_model", lambda name: segmenter)
-    monkeypatch.setattr(command, "model_folder", lambda name: tmp_path)
     return segmenter
 
 
@@ -294,7 +293,7 @@ def test_a_split_that_cannot_be_judged(
 def test_an_unreadable_image_is_named(dataset: Dataset, model: FakeSegmenter, tmp_path: Path) -> None:
     (dataset.folder / "images" / "3.png").write_bytes(b"no image")
     _, _, error = run("squares", "--data", dataset.folder, "--out", tmp_path / "out")
-    assert isinstance(error, DatasetError)
+    assert isinstance(error, SourceError)
     assert "3.png: expected an image, found 8 bytes" in str(error)
     assert not (tmp_path / "out").exists()
 
