@@ -294,7 +294,7 @@ def test_an_unreadable_image_is_named(dataset: Dataset, model: FakeSegmenter, tm
     (dataset.folder / "images" / "3.png").write_bytes(b"no image")
     _, _, error = run("squares", "--data", dataset.folder, "--out", tmp_path / "out")
     assert isinstance(error, SourceError)
-    assert "3.png: expected an image, found 8 bytes" in str(error)
+    assert "3.png: expected an image that can be read" in str(error)
     assert not (tmp_path / "out").exists()
 
 
