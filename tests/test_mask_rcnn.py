@@ -125,6 +125,55 @@ def test_an_object_inside_a_better_one_is_doubted() -> None:
     assert len(segmenter(objects(*rows)).segment([frame()])[0]) == 1
 
 
+class HalfBlindRuntime(FakeRuntime):
+    """Knows the object only where the image's left edge is bright: in the image itself, not in its mirror image."""
+
+    def _trunk(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+        upright = image[0, 0, 0, 0] > image[0, 0, 0, -1]
+        objectness, deltas, *_ = super()._trunk(image)
+        return objectness, deltas, np.float32([upright]), np.float32([upright])
+
+    def _box_head(self, boxes: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray, ...]:
+        logits, deltas = super()._box_head(boxes, *maps)
+        return np.where(maps[0][0] > 0, logits, np.zeros_like(logits)), deltas
+
+    def _mask_head(self, boxes: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray, ...]:
+        masks = np.zeros((len(boxes), 28, 28), np.float32)
+        masks[:, :, :14] = 1  # the left half, of each sight
+        return (masks,)
+
+
+def test_mirror_averages_the_image_and_its_mirror_image() -> None:
+    """0.993 in the image and 0.5 in its mirror image make 0.747; the left halves of both sights make two halves."""
+    image = np.zeros((*INPUT_SIZE_HW, 3), np.uint8)
+    image[:, :10] = 255
+    runtime = HalfBlindRuntime(np.array([[20, 30, 60, 70]]), np.array([[0.0, 5.0]]), np.array([[0.2, 0.8]]))
+    model = segmenter(runtime)
+    model.settings = SETTINGS.model_copy(update={"mirror": True})
+    (found,) = model.segment([Frame(image, 0, 0.0, "test")])
+    expected = (1 / (1 + np.exp(-5.0)) + 0.5) / 2
+    assert found.scores[0] == pytest.approx(expected, abs=1e-4)
+    np.testing.assert_allclose(found.boxes_xyxy[0], [20, 30, 60, 70], atol=1e-3)
+    assert found.areas_px[0] == 40 * 40, "0.5 everywhere counts as inside"
+
+
+def test_mirror_turns_the_content_not_the_padding() -> None:
+    """A tall image fills the input's left part only; the trunk sees that part mirrored in its place."""
+    seen: list[np.ndarray] = []
+
+    class Watching(FakeRuntime):
+        def _trunk(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+            seen.append(image)
+            return super()._trunk(image)
+
+    image = np.random.default_rng(0).integers(0, 255, (96, 48, 3), np.uint8)
+    model = segmenter(Watching(np.array([[5, 5, 40, 40]]), np.array([[9.0, -9.0]]), np.array([[0.5, 0.5]])))
+    model.settings = SETTINGS.model_copy(update={"mirror": True})
+    model.segment([Frame(image, 0, 0.0, "test")])
+    np.testing.assert_array_equal(seen[1][..., :48], seen[0][..., :48][..., ::-1])
+    np.testing.assert_array_equal(seen[1][..., 48:], 0)
+
+
 def test_boxes_masks_and_areas_come_in_source_pixels() -> None:
     """An image twice the input's size: everything doubles, edges included."""
     (found,) = segmenter(objects(([20, 30, 60, 70], [-5.0, 5.0], [0.2, 0.8]))).segment([frame((192, 256))])

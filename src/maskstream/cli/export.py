@@ -19,6 +19,9 @@ def export(
     about: Annotated[
         Path | None, typer.Option(help="TOML file with version, intended_use, limits and weights_licence.")
     ] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Average over the image and its mirror image: steadier, at twice the time.")
+    ] = False,
     split: Annotated[str, typer.Option(help="Split whose figures go into the model card.")] = "test",
 ) -> None:
     """Export a model to ONNX, hold it against PyTorch, calibrate it on val and judge it."""
@@ -29,7 +32,12 @@ def export(
     words = load_about(about) if about else About()
     console = Console(stderr=True)
     manifest, parity = export_checkpoint(
-        load_checkpoint(checkpoint), Dataset.load(data), words, out, judged_split=split, tell=console.print
+        load_checkpoint(checkpoint, mirror=mirror),
+        Dataset.load(data),
+        words,
+        out,
+        judged_split=split,
+        tell=console.print,
     )
     print(
         f"parity with PyTorch on {parity.frames} images and {parity.objects} objects: boxes within "

@@ -55,8 +55,8 @@ class Checkpoint:
     data_sha256: str
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint, or the best one of a run folder.
+def load_checkpoint(path: Path, *, mirror: bool = False) -> Checkpoint:
+    """Read a checkpoint, or the best one of a run folder; `mirror` as in `MaskRcnnSettings`.
 
     Raises
     ------
@@ -65,6 +65,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     file = path / BEST if path.is_dir() else path
     weights, facts = load_weights(file)
     recipe = recipe_of(facts, file)
+    if mirror:
+        settings = recipe.settings.model_copy(update={"mirror": True})
+        recipe = recipe.model_copy(update={"settings": settings})
     model = build_model(recipe)
     load_into(model, weights, file)
     if "data_sha256" not in facts:

@@ -13,8 +13,8 @@ classes, and `probabilities` are those of the classes given that there is an obj
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,10 @@ class MaskRcnnSettings(BaseModel):
     """What shapes the answer besides the weights; stands in the manifest.
 
     Sizes are network pixels. `score_floor` is the least score that is ever decoded; a user's threshold lies above.
-    An object of which more than `nested_share` lies inside a better one (or the reverse) keeps `nested_factor` of its
-    score: most often it is the same object again, seen smaller or larger, which IoU does not notice.
+    With `mirror` the network also sees the image's mirror image, and both answers are averaged: steadier, at twice
+    the time. An object of which more than `nested_share` lies inside a better one (or the reverse) keeps
+    `nested_factor` of its score: most often it is the same object again, seen smaller or larger, which IoU does not
+    notice.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +69,7 @@ class MaskRcnnSettings(BaseModel):
     nested_factor: float = 0.5
     max_detections: int = 20
     context_scale: float = 1.5
+    mirror: bool = False
 
 
 class MaskRcnnSegmenter:
@@ -104,17 +107,43 @@ class MaskRcnnSegmenter:
 
     def _segment_one(self, frame: Frame, threshold: float) -> Detections:
         image, placement = self.preprocessing.apply(frame.image)
-        objectness, deltas, context, *maps = self._runtime.run("trunk", image[None])
-        proposals = self._proposals(objectness, deltas)
+        sights = [
+            self._look(image, placement, mirrored) for mirrored in ((False, True) if self.settings.mirror else (False,))
+        ]
+        proposals = np.concatenate([sight.proposals for sight in sights])
         if not len(proposals):
             return Detections.empty(self.classes, frame.size_hw)
-        logits, box_deltas = self._runtime.run("box_head", proposals, *maps)
-        boxes, scores = self._objects(proposals, logits, box_deltas, threshold)
+        refined, objectness = _mean(self._refine(sight, proposals) for sight in sights)
+        boxes, scores = self._objects(refined, objectness, threshold)
         if not len(boxes):
             return Detections.empty(self.classes, frame.size_hw)
-        (probabilities,) = self._runtime.run("class_head", boxes, context)
-        (mask_probabilities,) = self._runtime.run("mask_head", boxes, *maps)
-        return self._in_source(boxes, scores, probabilities, mask_probabilities, placement)
+        (probabilities,) = _mean(self._runtime.run("class_head", sight.seen(boxes), sight.context) for sight in sights)
+        (soft_masks,) = _mean(self._soft_masks(sight, boxes) for sight in sights)
+        return self._in_source(boxes, scores, probabilities, soft_masks, placement)
+
+    def _look(self, image: Array, placement: Placement, mirrored: bool) -> _Sight:
+        """Run the trunk on the image or on its mirror image; the content stays in the top left corner."""
+        width = placement.content_size_hw[1]
+        if mirrored:
+            image = image.copy()
+            image[:, :, :width] = image[:, :, :width][:, :, ::-1].copy()
+        objectness, deltas, context, *maps = self._runtime.run("trunk", np.ascontiguousarray(image[None]))
+        sight = _Sight(np.zeros((0, 4), np.float32), context, tuple(maps), width if mirrored else None)
+        return sight._replace(proposals=sight.seen(self._proposals(objectness, deltas)))
+
+    def _refine(self, sight: _Sight, proposals: Boxes) -> tuple[Boxes, Array]:
+        """Finer boxes of proposals (n, 4), and the scores (n,) of what they hold."""
+        seen = sight.seen(proposals)
+        logits, deltas = self._runtime.run("box_head", seen, *sight.maps)
+        probabilities = softmax(logits)
+        best_class = 1 + np.argmax(probabilities[:, 1:], axis=1)
+        chosen = deltas[np.arange(len(deltas)), best_class] / DELTA_WEIGHTS_BOX_HEAD
+        boxes = box_tools.clip(apply_deltas(seen, chosen), self.preprocessing.input_size_hw)
+        return sight.seen(boxes), 1.0 - probabilities[:, 0]
+
+    def _soft_masks(self, sight: _Sight, boxes: Boxes) -> tuple[Array, ...]:
+        (masks,) = self._runtime.run("mask_head", sight.seen(boxes), *sight.maps)
+        return (masks if sight.mirror_width is None else masks[:, :, ::-1],)
 
     def _proposals(self, objectness: Array, deltas: Array) -> Boxes:
         """Boxes worth a closer look, best first: the region proposal network's output."""
@@ -126,13 +155,8 @@ class MaskRcnnSegmenter:
         kept = box_tools.nms(boxes, objectness[best], self.settings.proposal_nms_iou)
         return boxes[kept[: self.settings.proposals]]
 
-    def _objects(self, proposals: Boxes, logits: Array, deltas: Array, threshold: float) -> tuple[Boxes, Array]:
+    def _objects(self, boxes: Boxes, scores: Array, threshold: float) -> tuple[Boxes, Array]:
         """Final boxes and scores, best first, after suppression across classes."""
-        probabilities = softmax(logits)
-        scores = 1.0 - probabilities[:, 0]
-        best_class = 1 + np.argmax(probabilities[:, 1:], axis=1)
-        chosen = deltas[np.arange(len(deltas)), best_class] / DELTA_WEIGHTS_BOX_HEAD
-        boxes = box_tools.clip(apply_deltas(proposals, chosen), self.preprocessing.input_size_hw)
         good = np.flatnonzero((scores >= threshold) & _solid(boxes))
         kept = good[box_tools.nms(boxes[good], scores[good], self.settings.nms_iou)]
         boxes, scores = boxes[kept], self._doubt_nested(boxes[kept], scores[kept])
@@ -162,6 +186,27 @@ class MaskRcnnSegmenter:
             size_hw=placement.source_size_hw,
         )
         return found.select(found.areas_px > 0)  # a box in which no pixel belongs to the object measures nothing
+
+
+class _Sight(NamedTuple):
+    """What the trunk made of an image, or of its mirror image; proposals in the pixels of the image itself."""
+
+    proposals: Boxes
+    context: Array
+    maps: tuple[Array, ...]
+    mirror_width: int | None
+
+    def seen(self, boxes: Boxes) -> Boxes:
+        """Boxes (n, 4) of the image as this sight has them, and the way back: mirroring is its own inverse."""
+        if self.mirror_width is None:
+            return boxes
+        left, top, right, bottom = boxes.T
+        return np.stack([self.mirror_width - right, top, self.mirror_width - left, bottom], axis=1).astype(np.float32)
+
+
+def _mean(answers: Iterable[tuple[Array, ...]]) -> tuple[Array, ...]:
+    """The answers of all sights, averaged output by output."""
+    return tuple(np.mean(outputs, axis=0, dtype=np.float32) for outputs in zip(*answers, strict=True))
 
 
 def make_anchors(settings: MaskRcnnSettings, input_size_hw: tuple[int, int]) -> Boxes:
