@@ -22,6 +22,10 @@ def export(
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average over the image and its mirror image: steadier, at twice the time.")
     ] = False,
+    score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Score from which an object counts as found.  [default: the best on val]"),
+    ] = None,
     split: Annotated[str, typer.Option(help="Split whose figures go into the model card.")] = "test",
 ) -> None:
     """Export a model to ONNX, hold it against PyTorch, calibrate it on val and judge it."""
@@ -36,6 +40,7 @@ def export(
         Dataset.load(data),
         words,
         out,
+        score_threshold=score,
         judged_split=split,
         tell=console.print,
     )

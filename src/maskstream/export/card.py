@@ -30,15 +30,15 @@ HEADLINES = {
 def model_card(facts: ModelFacts) -> str:
     """The card as Markdown: use, limits, data, evaluation, calibration and licences."""
     height, width = facts.preprocessing.input_size_hw
+    mirror = " and at their mirror images" if facts.decoder.mirror else ""
     images = ", ".join(f"{count} {split}" for split, count in facts.training.images.items())
     return "\n".join(
         [
             f"# {facts.name} {facts.version}",
             "",
             f"Answers with boxes, masks, scores and class percentages for: {', '.join(facts.classes)}. "
-            f"It looks at images scaled to fit {width} x {height} pixels (width x height). An object counts as found "
-            f"from a score of {facts.score_threshold:g} on, the one with the highest mean Jaccard on the validation "
-            "split.",
+            f"It looks at images scaled to fit {width} x {height} pixels (width x height){mirror}. An object counts as "
+            f"found from a score of {facts.score_threshold:g} on.",
             "",
             "## Intended use",
             "",

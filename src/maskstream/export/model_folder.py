@@ -83,6 +83,7 @@ def export_checkpoint(
     about: About,
     folder: Path,
     *,
+    score_threshold: float | None = None,
     judged_split: str = "test",
     tell: Tell = lambda step: None,
 ) -> tuple[Manifest, Parity]:
@@ -92,6 +93,7 @@ def export_checkpoint(
     ----------
     dataset : the one that the checkpoint was trained on.
     folder : new or empty.
+    score_threshold : score from which an object counts as found; None: the one that is best on val.
 
     Raises
     ------
@@ -106,8 +108,11 @@ def export_checkpoint(
         tell("choosing images for the parity gate")
         frames = gate_frames(dataset.records("val"), reference)
         deployed, parity = write_checked(parts, facts, reference, frames, temporary, tell)
-        tell("choosing the score threshold on val")
-        deployed = _with_threshold(deployed, dataset, temporary)
+        if score_threshold is None:
+            tell("choosing the score threshold on val")
+            score_threshold = best_threshold(deployed, dataset)
+        rewrite_facts(temporary, deployed.manifest, score_threshold=score_threshold)
+        deployed = load_model(temporary)
         if len(facts.classes) > 1:
             tell("calibrating on val")
             deployed = _with_calibration(deployed, dataset, checkpoint.recipe.positive, temporary)
@@ -212,11 +217,10 @@ def judge_deployed(model: DeployedModel, dataset: Dataset, split: str) -> Metric
     return metrics | {"dataset": dataset.provenance.name, "split": split}
 
 
-def _with_threshold(deployed: DeployedModel, dataset: Dataset, folder: Path) -> DeployedModel:
+def best_threshold(deployed: DeployedModel, dataset: Dataset) -> float:
+    """The score threshold with the highest mean Jaccard on val, seen in four orientations."""
     class_ids = match_classes(dataset, deployed.classes)
-    pairs = in_all_orientations(dataset.records("val"), deployed, class_ids, SCORE_FLOOR)
-    rewrite_facts(folder, deployed.manifest, score_threshold=choose_threshold(pairs))
-    return load_model(folder)
+    return choose_threshold(in_all_orientations(dataset.records("val"), deployed, class_ids, SCORE_FLOOR))
 
 
 def _with_calibration(deployed: DeployedModel, dataset: Dataset, positive: str, folder: Path) -> DeployedModel:
