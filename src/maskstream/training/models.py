@@ -183,16 +183,14 @@ class MaskRcnn(nn.Module):
         boxes = [b[:MASKS_PER_IMAGE] for b in boxes]
         matches = [m[:MASKS_PER_IMAGE] for m in matches]
         pooled = self.roi.mask_roi_pool(maps, boxes, sizes_hw)
-        logits = self.roi.mask_predictor(self.roi.mask_head(pooled))[:, OBJECT].float()
+        logits: Tensor = self.roi.mask_predictor(self.roi.mask_head(pooled))[:, OBJECT].float()
         if not len(logits):
-            no_loss: Tensor = logits.sum()
-            return no_loss
+            return logits.sum()
         side = logits.shape[-1]
         truth = torch.cat(
             [project_masks_on_boxes(t.masks, b, m, side) for t, b, m in zip(targets, boxes, matches, strict=True)]
         )
-        cross_entropy: Tensor = F.binary_cross_entropy_with_logits(logits, truth)
-        return cross_entropy + dice_loss(logits.sigmoid(), truth)
+        return F.binary_cross_entropy_with_logits(logits, truth) + dice_loss(logits.sigmoid(), truth)
 
     def label_logits(self, context: Tensor, boxes: list[Tensor]) -> Tensor:
         """Logits (n, labels) of the finer labels for boxes in network pixels, a list an image."""
