@@ -279,7 +279,7 @@ def test_a_lower_score_threshold_counts_more_as_found(dataset: Dataset, model: F
 
 
 @pytest.mark.parametrize(
-    "split, message", [("train", "one of test, val, found 'train'"), ("val", "at least one image, found none")]
+    "split, message", [("train", "one of test, val, all, found 'train'"), ("val", "at least one image, found none")]
 )
 def test_a_split_that_cannot_be_judged(
     split: str, message: str, dataset: Dataset, model: FakeSegmenter, tmp_path: Path

@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from maskstream.errors import ModelFolderError
-from maskstream.inference.runtime import OnnxRuntime, available_cores
+from maskstream.core.parallel import available_cores
+from maskstream.inference.runtime import OnnxRuntime
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from typing import Any, Literal
 import av
 
 from maskstream.core.files import sha256
+from maskstream.core.parallel import available_cores
 from maskstream.errors import ModelFolderError
 from maskstream.inference.load import bundled_models, model_folder
 from maskstream.inference.manifest import MANIFEST, read_manifest
-from maskstream.inference.runtime import available_cores
 
 ONNX_RUNTIME_BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "gif")

@@ -7,18 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
+from maskstream.cli.progress import progress_bar
 from maskstream.errors import OutputError
 from maskstream.pipeline import run
 from maskstream.reports.run_report import write_run_report
@@ -47,25 +37,10 @@ def segment(
         )
     folder = out or _new_folder(source)
     console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _FramesPerSecond(),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        console=console,
-    ) as progress:
-        task = progress.add_task("segmenting", total=None)
-
-        def on_frame(done: int, total: int | None) -> None:
-            progress.update(task, completed=done, total=total)
-
+    with progress_bar("segmenting", "fps", console) as on_frame:
         try:
             run(source, folder, model, score=score, every=every, resume=resume, on_frame=on_frame)
         except KeyboardInterrupt:
-            progress.stop()
             again = f"the same command with --out {folder} --resume goes on"
             console.print(f"stopped; what is finished is kept, and {again}", highlight=False, soft_wrap=True)
             raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -81,8 +56,3 @@ def _new_folder(source: str) -> Path:
         number += 1
         folder = RUNS / f"{name}-{number}"
     return folder
-
-
-class _FramesPerSecond(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:.1f} fps", style="progress.data.speed")

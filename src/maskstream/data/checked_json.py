@@ -29,22 +29,35 @@ def read_json(path: Path, block: type[BlockType]) -> BlockType:
         error names the first such place.
     """
     try:
-        return block.model_validate_json(path.read_bytes())
+        return block.model_validate_json(read_bytes(path))
+    except ValidationError as error:
+        raise first_fault(path, error) from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a JSON file.
+
+    Raises
+    ------
+    DatasetError : the file is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
     except OSError as error:
         reason = error.strerror or str(error)
         raise DatasetError(path, expected="a JSON file", found=reason, remedy="import the dataset again") from error
-    except ValidationError as error:
-        raise _first_fault(path, error) from error
 
 
-def _first_fault(path: Path, error: ValidationError) -> DatasetError:
+def first_fault(parent: object, error: ValidationError) -> DatasetError:
+    """The first thing that is wrong with a JSON file, or with the entry of one that `parent` names."""
     fault = error.errors(include_url=False)[0]
     others = f" (and {error.error_count() - 1} more faults)" if error.error_count() > 1 else ""
     if fault["type"] == "json_invalid":
         reason = str(fault.get("ctx", {}).get("error", fault["msg"]))
-        return DatasetError(path, expected="JSON", found=reason, remedy="restore or repair the file")
+        return DatasetError(parent, expected="JSON", found=reason, remedy="restore or repair the file")
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
-    place = f"{path}: {key}" if key else str(path)
+    separator = "." if str(parent).endswith("]") else ": "
+    place = f"{parent}{separator}{key}" if key else str(parent)
     if fault["type"] == "missing":
         return DatasetError(place, expected="this key", found=f"none{others}", remedy="add it")
     found = f"{_short(fault['input'])}{others}"

@@ -11,8 +11,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ from pydantic import Field
 
 from maskstream.core.classes import Classes
 from maskstream.core.files import sha256, whole_folder, write_json
+from maskstream.core.parallel import OnProgress
 from maskstream.data.checked_json import Block, read_json
+from maskstream.data.findings import Finding, OnFinding, raise_finding
 from maskstream.data.formats import coco
+from maskstream.data.formats.coco import Heading
 from maskstream.data.records import Annotation, ImageRecord
 from maskstream.errors import DatasetError
 
@@ -40,13 +43,24 @@ class LeftOut(Block):
 
 
 class Provenance(Block):
-    """Where a dataset comes from and on which terms."""
+    """Where a dataset comes from, on which terms, and what was done to it.
+
+    Attributes
+    ----------
+    importer : name of the format it came from.
+    arguments : what the importer was told.
+    findings : what the importer met and could not carry over, such as a mask without an image.
+    edits : what was done since, a line each.
+    """
 
     name: str
     source: str
     licence: str
     licence_url: str
     importer: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    edits: tuple[str, ...] = ()
     maskstream: str = version("maskstream")
     created: str = ""
     sha256: dict[str, str] = Field(default_factory=dict)
@@ -56,6 +70,13 @@ class _SplitsFile(Block):
     splits: dict[str, list[str]]
     left_out: list[LeftOut] = Field(default_factory=list)
     made_by: str
+    rule: dict[str, Any] = Field(default_factory=dict)
+    proof: dict[str, Any] = Field(default_factory=dict)
+
+
+NO_SPLITS = "nothing yet; `maskstream data split` makes splits"
+ALL = "all"
+"""Name under which every image is had, whatever the splits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +92,9 @@ class Dataset:
     left_out : images that no split holds, with their reasons.
     splits_made_by : the rule behind the splits.
     provenance : source, licence, importer and hashes.
+    split_rule : how `maskstream data split` was called, so that it can do the same again; empty for other splits.
+    split_proof : what shows that no group and no near-duplicate is in two splits.
+    heading : what the COCO file says beyond images and annotations.
     """
 
     folder: Path
@@ -80,34 +104,48 @@ class Dataset:
     left_out: tuple[LeftOut, ...]
     splits_made_by: str
     provenance: Provenance
+    split_rule: Mapping[str, Any] = field(default_factory=dict)
+    split_proof: Mapping[str, Any] = field(default_factory=dict)
+    heading: Heading = field(default_factory=Heading)
 
     def __post_init__(self) -> None:
         _check_splits(self)
 
     @classmethod
-    def load(cls, folder: Path | str) -> Dataset:
+    def load(cls, folder: Path | str, on_finding: OnFinding | None = None) -> Dataset:
         """Read and check a dataset folder; no image is decoded.
+
+        Parameters
+        ----------
+        on_finding : told of each broken entry of `annotations.json`, which is then left out, and missing images
+            are let pass; by default the first of either is an error.
 
         Raises
         ------
         DatasetError : a file is missing, broken, or contradicts another.
         """
         folder = Path(folder)
-        classes, images = coco.read(folder / ANNOTATIONS, folder / IMAGES)
-        _check_files(images)
+        content = coco.read(folder / ANNOTATIONS, folder / IMAGES, on_finding or raise_finding)
+        if on_finding is None:
+            _check_files(content.images)
         split_file = read_json(folder / SPLITS, _SplitsFile)
         return cls(
             folder=folder,
-            classes=classes,
-            images=images,
+            classes=content.classes,
+            images=content.images,
             splits={name: tuple(members) for name, members in split_file.splits.items()},
             left_out=tuple(split_file.left_out),
             splits_made_by=split_file.made_by,
             provenance=read_json(folder / PROVENANCE, Provenance),
+            split_rule=split_file.rule,
+            split_proof=split_file.proof,
+            heading=content.heading,
         )
 
-    def save(self, folder: Path | str) -> Dataset:
+    def save(self, folder: Path | str, on_progress: OnProgress | None = None) -> Dataset:
         """Copy the images byte for byte and write the files; the folder appears whole or not at all.
+
+        An image that states no size and is not there yet is left for later.
 
         Raises
         ------
@@ -117,29 +155,50 @@ class Dataset:
         folder = Path(folder)
         _check_files(self.images)
         with whole_folder(folder) as temporary:
-            for record in self.images:
-                copy = temporary / IMAGES / record.name
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(record.path, copy)
+            (temporary / IMAGES).mkdir()
+            for done, record in enumerate(self.images, start=1):
+                if _is_file(record.path):
+                    copy = temporary / IMAGES / record.name
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(record.path, copy)
+                if on_progress:
+                    on_progress(done, len(self.images))
             self._write_files(temporary)
         return Dataset.load(folder)
 
+    def save_splits(self) -> None:
+        """Write splits and provenance of a dataset that lies in its folder; images and labels stay as they are."""
+        self._write_splits(self.folder)
+        self._write_provenance(self.folder)
+
     def records(self, split: str) -> tuple[ImageRecord, ...]:
-        """The images of a split, in its order.
+        """The images of a split, in its order; every image for "all", when no split has that name.
 
         Raises
         ------
         DatasetError : there is no such split.
         """
+        if split == ALL and ALL not in self.splits:
+            return self.images
         if split not in self.splits:
             raise DatasetError(
                 f"{self.folder / SPLITS}: splits",
-                expected=f"one of {', '.join(self.splits)}",
+                expected=f"one of {', '.join((*self.splits, ALL))}",
                 found=repr(split),
-                remedy="name one of these splits",
+                remedy="name one of these splits, or make it with: maskstream data split",
             )
         by_name = {record.name: record for record in self.images}
         return tuple(by_name[name] for name in self.splits[split])
+
+    def with_images(self, images: Sequence[ImageRecord]) -> Dataset:
+        """The dataset with these images; splits keep those of their members that are still there."""
+        names = {record.name for record in images}
+        return replace(
+            self,
+            images=tuple(images),
+            splits={split: tuple(n for n in members if n in names) for split, members in self.splits.items()},
+            left_out=tuple(entry for entry in self.left_out if entry.image in names),
+        )
 
     def content_sha256(self) -> str:
         """Hash of labels, splits and image bytes: equal datasets have equal hashes, wherever they lie."""
@@ -151,24 +210,34 @@ class Dataset:
         return digest.hexdigest()
 
     def _write_files(self, folder: Path) -> None:
-        info: dict[str, Any] = {"description": self.provenance.name, "url": self.provenance.source, "version": "1.0"}
-        licence = {"name": self.provenance.licence, "url": self.provenance.licence_url}
-        coco.write(folder / ANNOTATIONS, self.classes, self.images, info=info, licence=licence)
+        heading = self.heading
+        licence = {"id": 1, "name": self.provenance.licence, "url": self.provenance.licence_url}
+        info = {"description": self.provenance.name, "url": self.provenance.source, "version": "1.0"}
+        heading = replace(heading, info=heading.info or info, licenses=heading.licenses or (licence,))
+        coco.write(folder / ANNOTATIONS, self.classes, self.images, heading)
+        self._write_splits(folder)
+        self._write_provenance(folder)
+
+    def _write_splits(self, folder: Path) -> None:
         split_file = _SplitsFile(
             splits={name: list(members) for name, members in self.splits.items()},
             left_out=list(self.left_out),
             made_by=self.splits_made_by,
+            rule=dict(self.split_rule),
+            proof=dict(self.split_proof),
         )
         write_json(folder / SPLITS, split_file.model_dump())
+
+    def _write_provenance(self, folder: Path) -> None:
         stamp = {
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "sha256": {name: sha256(folder / name) for name in (ANNOTATIONS, SPLITS)},
         }
-        write_json(folder / PROVENANCE, self.provenance.model_copy(update=stamp).model_dump())
+        write_json(folder / PROVENANCE, self.provenance.model_copy(update=stamp).model_dump(mode="json"))
 
 
 def _check_files(images: tuple[ImageRecord, ...]) -> None:
-    missing = [record.path for record in images if not _is_file(record.path)]
+    missing = [record.path for record in images if record.stated_size_hw and not _is_file(record.path)]
     if missing:
         raise DatasetError(
             missing[0],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskstream.core.parallel import available_cores
 from maskstream.errors import ModelFolderError
 
 Array = NDArray[np.float32]
 CPU_ONLY = ("CPUExecutionProvider",)
-CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
-
-
-def available_cores(cpu_max: Path = CGROUP_CPU_MAX) -> int:
-    """Cores that this process may use: its affinity, cut by a container's limit (cgroup v2 `cpu.max`).
-
-    ONNX Runtime counts the machine's cores instead and starts too many threads in a container.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not cpu_max.is_file():
-        return cores
-    quota, period = cpu_max.read_text().split()[:2]
-    if quota == "max":
-        return cores
-    return max(1, min(cores, int(quota) // int(period)))
 
 
 class OnnxRuntime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from maskstream.core.files import sha256
 from maskstream.core.frame import Frame
@@ -23,6 +24,9 @@ IMAGE_SUFFIXES = frozenset(
 
 MAX_IMAGE_PIXELS = 400_000_000
 """Pixels of the largest image that is read, 20 000 x 20 000; 1.2 GB as RGB."""
+
+SIDEWAYS = frozenset({5, 6, 7, 8})
+"""EXIF orientations that swap height and width."""
 
 _pillow_limit = threading.Lock()
 
@@ -47,13 +51,31 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return _read(path)[0]
 
 
+def read_size_hw(path: Path) -> tuple[int, int]:
+    """Height and width in pixels after EXIF rotation, from the file's header alone.
+
+    Raises
+    ------
+    SourceError : the file is missing or no image; damage behind the header goes unseen.
+    """
+    with _readable(path), _open(path) as picture:
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+        return (picture.width, picture.height) if turned else (picture.height, picture.width)
+
+
 def _read(path: Path) -> tuple[NDArray[np.uint8], int]:
     """The image and its number of pages."""
+    with _readable(path), _open(path) as picture:
+        _check_size(path, picture)
+        pages = getattr(picture, "n_frames", 1)
+        return _to_rgb(path, ImageOps.exif_transpose(picture)), pages
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what Pillow says about damage into a SourceError."""
     try:
-        with _open(path) as picture:
-            _check_size(path, picture)
-            pages = getattr(picture, "n_frames", 1)
-            return _to_rgb(path, ImageOps.exif_transpose(picture)), pages
+        yield
     except SourceError:
         raise
     # Pillow's readers meet damage with a dozen kinds of exception, SyntaxError and struct.error among them

@@ -1,165 +1,284 @@
 """COCO's annotation JSON: https://cocodataset.org/#format-data.
 
-Category ids count from 1 in the files written here and may be any numbers in files read; class ids
-inside count from 0, in the order of the category ids.
+Category ids may be any numbers in the file; class ids inside count from 0, in the order of the category ids.
+What this package has no place for (licences and addresses of images, supercategories) is kept and written again.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
+import msgspec
 import numpy as np
-from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from maskstream.core import masks
 from maskstream.core.classes import Classes
-from maskstream.core.files import write_text
+from maskstream.core.files import whole_file
 from maskstream.core.masks import Rle
-from maskstream.data.checked_json import Block, read_json
-from maskstream.data.records import Annotation, ImageRecord, Polygons
+from maskstream.data.checked_json import BlockType
+from maskstream.data.findings import Finding, OnFinding, raise_finding
+from maskstream.data.formats.coco_blocks import (
+    AnnotationEntry,
+    Category,
+    Image,
+    RunLengths,
+    checked_entries,
+    read_blocks,
+)
+from maskstream.data.records import Annotation, ImageRecord, Polygons, safe_name
 from maskstream.errors import DatasetError
 
 FIRST_CATEGORY_ID = 1
 """COCO keeps 0 for the background."""
 
+EXTRA = "coco"
+"""Key, among the attributes of an image or annotation, of what the file says and this package has no place for."""
 
-LONGEST_SIDE_PX = 1_000_000
-"""A picture that claims to be longer is a broken file, not a picture."""
-
-
-def _check_finite(attributes: dict[str, Any]) -> dict[str, Any]:
-    try:
-        json.dumps(attributes, allow_nan=False)
-    except ValueError:
-        raise ValueError("finite numbers") from None
-    return attributes
+Value = TypeVar("Value")
 
 
-_Attributes = Annotated[dict[str, Any], AfterValidator(_check_finite)]
-_Side = Annotated[int, Field(gt=0, le=LONGEST_SIDE_PX)]
+@dataclass(frozen=True, slots=True, eq=False)
+class Heading:
+    """What COCO's file says beyond images and annotations.
+
+    Attributes
+    ----------
+    info : the block of that name.
+    licenses : the block of that name; an image names its licence by id, under `EXTRA` in its attributes.
+    category_ids : id of each class in the file; empty for 1, 2, 3 and so on.
+    category_extras : what else the file says of each class (such as its supercategory); empty for nothing.
+    """
+
+    info: dict[str, Any] = field(default_factory=dict)
+    licenses: tuple[dict[str, Any], ...] = ()
+    category_ids: tuple[int, ...] = ()
+    category_extras: tuple[dict[str, Any], ...] = ()
+
+    def category_id(self, class_id: int) -> int:
+        """The id that stands for a class in the file."""
+        return self.category_ids[class_id] if self.category_ids else class_id + FIRST_CATEGORY_ID
+
+    def keeping(self, class_ids: Sequence[int]) -> Heading:
+        """The heading when only these classes are kept, in this order."""
+        return Heading(
+            self.info,
+            self.licenses,
+            tuple(self.category_ids[i] for i in class_ids) if self.category_ids else (),
+            tuple(self.category_extras[i] for i in class_ids) if self.category_extras else (),
+        )
 
 
-class _Category(Block):
-    id: int
-    name: str = Field(min_length=1)
+@dataclass(frozen=True, slots=True, eq=False)
+class CocoFile:
+    """Class names in the order of their ids, images with their annotations, and the heading."""
+
+    classes: Classes
+    images: tuple[ImageRecord, ...]
+    heading: Heading
 
 
-class _Image(Block):
-    id: int
-    file_name: str
-    height: _Side
-    width: _Side
-    group: str | None = None
-    attributes: _Attributes = Field(default_factory=dict)
+def read(path: Path, images_folder: Path, on_finding: OnFinding = raise_finding) -> CocoFile:
+    """Read and check a COCO file; image files are neither opened nor looked for.
 
+    Shapes are taken as they are: a polygon of two points makes an empty mask, and `data/checks.py` is who tells.
+    Boxes and areas that the file leaves out follow from the masks.
 
-class _Rle(Block):
-    size: tuple[int, int]
-    counts: Annotated[
-        Annotated[str, Tag("compressed")] | Annotated[list[int], Tag("runs")],
-        Discriminator(lambda counts: "runs" if isinstance(counts, list) else "compressed"),
-    ]
-
-
-_PolygonNumbers = Annotated[list[float], Field(min_length=6)]
-
-
-class _Annotation(Block):
-    id: int
-    image_id: int
-    category_id: int
-    segmentation: Annotated[
-        Annotated[_Rle, Tag("rle")] | Annotated[list[_PolygonNumbers], Field(min_length=1), Tag("polygons")],
-        Discriminator(lambda segmentation: "rle" if isinstance(segmentation, (dict, _Rle)) else "polygons"),
-    ]
-    bbox: tuple[float, float, float, float]
-    area: float = Field(ge=0)
-    iscrowd: int = Field(0, ge=0, le=1)
-    attributes: _Attributes = Field(default_factory=dict)
-
-
-class _CocoFile(Block):
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
-
-
-def read(path: Path, images_folder: Path) -> tuple[Classes, tuple[ImageRecord, ...]]:
-    """Read classes and images with their annotations, in the file's order.
+    Parameters
+    ----------
+    on_finding : told of each broken entry, which is then left out; by default the first one is an error.
 
     Raises
     ------
-    DatasetError : broken JSON, missing keys, wrong types, ids that are twice there or lead nowhere,
-        a picture path that leaves `images_folder`, runs that do not fit the picture.
+    DatasetError : the file is missing, is no JSON or lacks a block; by default also: a value is of a wrong
+        type or not finite, a mask does not fit its image, an id is unknown or comes twice, or an image's
+        name leads out of its folder.
     """
-    content = read_json(path, _CocoFile)
-    for key in ("images", "annotations", "categories"):
-        _refuse_repeats(f"{path}: {key}", "id", [block.id for block in getattr(content, key)])
-    _refuse_repeats(f"{path}: images", "file_name", [image.file_name for image in content.images])
-    _refuse_repeats(f"{path}: categories", "name", [category.name for category in content.categories])
-    categories = sorted(content.categories, key=lambda category: category.id)
+    blocks = read_blocks(path)
+    reader = _Reader(path, on_finding)
+    categories = sorted(
+        reader.unique("categories", reader.entries("categories", blocks.categories, Category), ("id", "name")),
+        key=lambda category: category.id,
+    )
     class_ids = {category.id: class_id for class_id, category in enumerate(categories)}
-    sizes_hw = {image.id: (image.height, image.width) for image in content.images}
-    by_image: defaultdict[int, list[Annotation]] = defaultdict(list)
-    for index, entry in enumerate(content.annotations):
-        place = f"{path}: annotations[{index}]"
-        class_id = _look_up(class_ids, entry.category_id, f"{place}.category_id", "categories")
-        size_hw = _look_up(sizes_hw, entry.image_id, f"{place}.image_id", "images")
-        by_image[entry.image_id].append(_annotation(entry, class_id, size_hw, place))
+    images = reader.unique("images", reader.images(blocks.images), ("id", "file_name"))
+    by_image = reader.annotations(blocks.annotations, class_ids, {image.id: image for image in images})
+    heading = Heading(
+        info=blocks.info,
+        licenses=tuple(blocks.licenses),
+        category_ids=tuple(category.id for category in categories),
+        category_extras=tuple(category.model_extra or {} for category in categories),
+    )
     records = tuple(
         ImageRecord(
             image_id=image.id,
-            name=_safe_name(image.file_name, f"{path}: images[{index}].file_name"),
+            name=image.file_name,
             path=images_folder / image.file_name,
-            size_hw=(image.height, image.width),
-            annotations=tuple(by_image[image.id]),
+            stated_size_hw=_size_hw(image),
+            annotations=tuple(by_image.get(image.id, ())),
             group=image.group,
-            attributes=image.attributes,
+            attributes=_without_default_licence(_attributes(image), heading),
+            class_id=reader.class_of(image, class_ids),
         )
-        for index, image in enumerate(content.images)
+        for image in images
     )
-    return tuple(category.name for category in categories), records
+    return CocoFile(tuple(category.name for category in categories), records, heading)
 
 
-def write(
-    path: Path, classes: Classes, records: Sequence[ImageRecord], *, info: dict[str, Any], licence: dict[str, str]
-) -> None:
-    """Write the five blocks; annotation ids count from 1 in the order of the images.
+def write(path: Path, classes: Classes, records: Iterable[ImageRecord], heading: Heading) -> None:
+    """Write the five blocks, entry by entry; annotation ids count from 1 in the order of the images.
 
-    `licence` holds `name` and `url`; every image refers to it.
+    Raises
+    ------
+    OutputError : the file cannot be written.
+    ValueError : a point or box is not finite.
     """
-    annotations: list[dict[str, Any]] = []
-    for record in records:
-        for annotation in record.annotations:
-            annotations.append(_annotation_block(len(annotations) + 1, record.image_id, annotation))
-    content = {
-        "info": info,
-        "licenses": [{"id": 1, **licence}],
-        "categories": [{"id": i + FIRST_CATEGORY_ID, "name": name} for i, name in enumerate(classes)],
-        "images": [_image_block(record) for record in records],
-        "annotations": annotations,
-    }
-    write_text(path, json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _annotation(entry: _Annotation, class_id: int, size_hw: tuple[int, int], place: str) -> Annotation:
-    x, y, width, height = entry.bbox
-    return Annotation(
-        class_id=class_id,
-        segmentation=_segmentation(entry.segmentation, size_hw, f"{place}.segmentation"),
-        box_xyxy=(x, y, x + width, y + height),
-        area_px=entry.area,
-        iscrowd=entry.iscrowd == 1,
-        attributes=entry.attributes,
+    records = tuple(records)
+    extras = heading.category_extras or ({},) * len(classes)
+    categories = (
+        {"id": heading.category_id(class_id), "name": name} | extras[class_id] for class_id, name in enumerate(classes)
     )
+    annotations = ((record, annotation) for record in records for annotation in record.annotations)
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.write(b'{"info":' + msgspec.json.encode(heading.info))
+        file.write(b',\n"licenses":' + msgspec.json.encode(heading.licenses))
+        _write_entries(file, "categories", categories)
+        _write_entries(file, "images", (_image_entry(record, heading) for record in records))
+        _write_entries(
+            file,
+            "annotations",
+            (
+                _annotation_entry(number, record.image_id, annotation, heading)
+                for number, (record, annotation) in enumerate(annotations, start=1)
+            ),
+        )
+        file.write(b"}\n")
 
 
-def _segmentation(segmentation: _Rle | list[list[float]], size_hw: tuple[int, int], place: str) -> Rle | Polygons:
-    if isinstance(segmentation, _Rle):
+class _Reader:
+    """Reads the entries of one file; what is broken is told and left out."""
+
+    def __init__(self, path: Path, on_finding: OnFinding) -> None:
+        self.path = path
+        self._on_finding = on_finding
+
+    def entries(self, block: str, texts: list[msgspec.Raw], kind: type[BlockType]) -> Iterable[tuple[str, BlockType]]:
+        for place, entry in checked_entries(self.path, block, texts, kind):
+            if isinstance(entry, DatasetError):
+                self._report(entry, "broken-entry")
+            else:
+                yield place, entry
+
+    def unique(self, block: str, entries: Iterable[tuple[str, BlockType]], keys: tuple[str, ...]) -> list[BlockType]:
+        """The entries that share none of the keys' values with one before."""
+        seen: dict[str, set[object]] = {key: set() for key in keys}
+        kept = []
+        for _, entry in entries:
+            repeats = [key for key in keys if getattr(entry, key) in seen[key]]
+            if repeats:
+                error = DatasetError(
+                    f"{self.path}: {block}",
+                    expected=f"each {repeats[0]} once",
+                    found=f"{getattr(entry, repeats[0])!r} again",
+                    remedy="remove or rename the copies",
+                )
+                self._report(error, f"repeated-{repeats[0].replace('_', '-')}")
+                continue
+            for key in keys:
+                seen[key].add(getattr(entry, key))
+            kept.append(entry)
+        return kept
+
+    def images(self, texts: list[msgspec.Raw]) -> Iterable[tuple[str, Image]]:
+        for place, image in self.entries("images", texts, Image):
+            try:
+                safe_name(image.file_name, f"{place}.file_name")
+            except DatasetError as error:
+                self._report(error, "path-outside")
+            else:
+                yield place, image
+
+    def annotations(
+        self, texts: list[msgspec.Raw], class_ids: Mapping[int, int], images: Mapping[int, Image]
+    ) -> Mapping[int, list[Annotation]]:
+        by_image: defaultdict[int, list[Annotation]] = defaultdict(list)
+        seen: set[int] = set()
+        for place, entry in self.entries("annotations", texts, AnnotationEntry):
+            try:
+                code = "repeated-id"
+                if entry.id in seen:
+                    raise DatasetError(
+                        f"{self.path}: annotations",
+                        expected="each id once",
+                        found=f"{entry.id} again",
+                        remedy="remove or rename the copies",
+                    )
+                seen.add(entry.id)
+                code = "unknown-class"
+                class_id = _look_up(class_ids, entry.category_id, f"{place}.category_id", "categories")
+                code = "unknown-image"
+                image = _look_up(images, entry.image_id, f"{place}.image_id", "images")
+                code = "broken-mask"
+                by_image[image.id].append(_annotation(entry, class_id, _size_hw(image), place))
+            except DatasetError as error:
+                self._report(error, code)
+        return by_image
+
+    def class_of(self, image: Image, class_ids: Mapping[int, int]) -> int | None:
+        """The class of the image as a whole."""
+        if image.category_id is None or image.category_id in class_ids:
+            return class_ids.get(image.category_id) if image.category_id is not None else None
+        error = DatasetError(
+            f"{self.path}: images: {image.file_name}: category_id",
+            expected=f"an id among the {len(class_ids)} categories",
+            found=str(image.category_id),
+            remedy="correct the reference",
+        )
+        self._report(error, "unknown-class")
+        return None
+
+    def _report(self, error: DatasetError, code: str) -> None:
+        self._on_finding(Finding.of(error, code, fix="leaves the entry out"))
+
+
+def _size_hw(image: Image) -> tuple[int, int] | None:
+    return (image.height, image.width) if image.height and image.width else None
+
+
+def _attributes(entry: Image | AnnotationEntry) -> dict[str, Any]:
+    return entry.attributes | ({EXTRA: entry.model_extra} if entry.model_extra else {})
+
+
+def _without_default_licence(attributes: dict[str, Any], heading: Heading) -> dict[str, Any]:
+    """A dataset's only licence goes without saying."""
+    extra = attributes.get(EXTRA, {})
+    if len(heading.licenses) != 1 or extra.get("license") != heading.licenses[0].get("id", 1):
+        return attributes
+    kept = {name: value for name, value in extra.items() if name != "license"}
+    others = {name: value for name, value in attributes.items() if name != EXTRA}
+    return others | ({EXTRA: kept} if kept else {})
+
+
+def _annotation(entry: AnnotationEntry, class_id: int, size_hw: tuple[int, int] | None, place: str) -> Annotation:
+    segmentation = _segmentation(entry.segmentation, size_hw, f"{place}.segmentation")
+    annotation = Annotation(
+        class_id=class_id,
+        segmentation=segmentation,
+        box_xyxy=(0.0, 0.0, 0.0, 0.0),
+        area_px=0.0,
+        iscrowd=entry.iscrowd == 1,
+        attributes=_attributes(entry),
+    )
+    return annotation.with_extent(entry.bbox, entry.area, size_hw)
+
+
+def _segmentation(
+    segmentation: RunLengths | list[list[float]], size_hw: tuple[int, int] | None, place: str
+) -> Rle | Polygons:
+    if isinstance(segmentation, RunLengths):
         return _rle(segmentation, size_hw, place)
     for index, numbers in enumerate(segmentation):
         if len(numbers) % 2:
@@ -172,8 +291,8 @@ def _segmentation(segmentation: _Rle | list[list[float]], size_hw: tuple[int, in
     return tuple(np.array(numbers, np.float64).reshape(-1, 2) for numbers in segmentation)
 
 
-def _rle(rle: _Rle, size_hw: tuple[int, int], place: str) -> Rle:
-    if rle.size != size_hw:
+def _rle(rle: RunLengths, size_hw: tuple[int, int] | None, place: str) -> Rle:
+    if size_hw is not None and rle.size != size_hw:
         raise DatasetError(
             f"{place}.size",
             expected=f"the image's height and width {list(size_hw)}",
@@ -182,8 +301,8 @@ def _rle(rle: _Rle, size_hw: tuple[int, int], place: str) -> Rle:
         )
     try:
         if not isinstance(rle.counts, str):
-            return masks.from_runs(rle.counts, size_hw)
-        kept: Rle = {"size": list(size_hw), "counts": rle.counts}
+            return masks.from_runs(rle.counts, rle.size)
+        kept: Rle = {"size": list(rle.size), "counts": rle.counts}
         masks.to_runs(kept)
     except ValueError as error:
         raise DatasetError(
@@ -192,43 +311,7 @@ def _rle(rle: _Rle, size_hw: tuple[int, int], place: str) -> Rle:
     return kept
 
 
-def _annotation_block(annotation_id: int, image_id: int, annotation: Annotation) -> dict[str, Any]:
-    x1, y1, x2, y2 = annotation.box_xyxy
-    segmentation = annotation.segmentation
-    block = {
-        "id": annotation_id,
-        "image_id": image_id,
-        "category_id": annotation.class_id + FIRST_CATEGORY_ID,
-        "segmentation": segmentation
-        if isinstance(segmentation, dict)
-        else [part.ravel().tolist() for part in segmentation],
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "area": annotation.area_px,
-        "iscrowd": int(annotation.iscrowd),
-    }
-    return block | ({"attributes": annotation.attributes} if annotation.attributes else {})
-
-
-def _image_block(record: ImageRecord) -> dict[str, Any]:
-    height, width = record.size_hw
-    block: dict[str, Any] = {"id": record.image_id, "file_name": record.name, "height": height, "width": width}
-    block["license"] = 1
-    if record.group is not None:
-        block["group"] = record.group
-    return block | ({"attributes": record.attributes} if record.attributes else {})
-
-
-def _safe_name(name: str, place: str) -> str:
-    """The name itself, once it is known to stay inside the images folder."""
-    path = PurePosixPath(name)
-    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name:
-        raise DatasetError(
-            place, expected="a path inside images/", found=repr(name), remedy="name files inside the dataset only"
-        )
-    return name
-
-
-def _look_up(known: dict[int, Any], wanted: int, place: str, block: str) -> Any:
+def _look_up(known: Mapping[int, Value], wanted: int, place: str, block: str) -> Value:
     if wanted not in known:
         raise DatasetError(
             place, expected=f"an id among the {len(known)} {block}", found=str(wanted), remedy="correct the reference"
@@ -236,9 +319,46 @@ def _look_up(known: dict[int, Any], wanted: int, place: str, block: str) -> Any:
     return known[wanted]
 
 
-def _refuse_repeats(place: str, key: str, values: Sequence[object]) -> None:
-    value, times = max(Counter(values).items(), key=lambda item: item[1], default=(None, 0))
-    if times > 1:
-        raise DatasetError(
-            place, expected=f"each {key} once", found=f"{value!r} {times} times", remedy="remove or rename the copies"
-        )
+def _write_entries(file: BinaryIO, block: str, entries: Iterable[dict[str, Any]]) -> None:
+    """A list of entries, a line each."""
+    file.write(f',\n"{block}":['.encode())
+    for number, entry in enumerate(entries):
+        file.write((b",\n" if number else b"\n") + msgspec.json.encode(entry))
+    file.write(b"\n]")
+
+
+def _image_entry(record: ImageRecord, heading: Heading) -> dict[str, Any]:
+    entry: dict[str, Any] = {"id": record.image_id, "file_name": record.name}
+    if record.stated_size_hw is not None:
+        entry["height"], entry["width"] = record.stated_size_hw
+    if len(heading.licenses) == 1:
+        entry["license"] = heading.licenses[0].get("id", 1)
+    if record.group is not None:
+        entry["group"] = record.group
+    if record.class_id is not None:
+        entry["category_id"] = heading.category_id(record.class_id)
+    return entry | _attribute_keys(record.attributes)
+
+
+def _annotation_entry(annotation_id: int, image_id: int, annotation: Annotation, heading: Heading) -> dict[str, Any]:
+    x1, y1, x2, y2 = annotation.box_xyxy
+    segmentation = annotation.segmentation
+    parts = () if isinstance(segmentation, dict) else segmentation
+    if not all(np.isfinite(values).all() for values in (*parts, np.array(annotation.box_xyxy))):
+        raise ValueError(f"annotation {annotation_id} has a point or box that is not finite")
+    entry = {
+        "id": annotation_id,
+        "image_id": image_id,
+        "category_id": heading.category_id(annotation.class_id),
+        "segmentation": segmentation if isinstance(segmentation, dict) else [part.ravel().tolist() for part in parts],
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "area": annotation.area_px,
+        "iscrowd": int(annotation.iscrowd),
+    }
+    return entry | _attribute_keys(annotation.attributes)
+
+
+def _attribute_keys(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes as they stand in the file: what came from COCO's file goes back to its place."""
+    own = {name: value for name, value in attributes.items() if name != EXTRA}
+    return dict(attributes.get(EXTRA, {})) | ({"attributes": own} if own else {})

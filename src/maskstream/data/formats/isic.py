@@ -157,7 +157,7 @@ def _record(source: Path, row: dict[str, str], image_id: int) -> ImageRecord:
         image_id=image_id,
         name=image_path.name,
         path=image_path,
-        size_hw=(height, width),
+        stated_size_hw=(height, width),
         annotations=(annotation,) if mask.area_px else (),
         attributes=attributes,
     )

@@ -1,4 +1,4 @@
-"""`maskstream data`: labelled datasets."""
+"""`maskstream data import`: labels of any known format into a dataset folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from rich.table import Table
 from maskstream.data.dataset import Dataset
 from maskstream.data.formats.isic import import_isic
 
-app = typer.Typer(no_args_is_help=True, help="Labelled datasets: import them from other layouts.")
-
 
 class Format(StrEnum):
     """Layouts that can be imported."""
@@ -26,12 +24,6 @@ class Format(StrEnum):
 IMPORTERS = {Format.ISIC2017: import_isic}
 
 
-@app.callback()
-def data() -> None:
-    """Labelled datasets: import them from other layouts."""
-
-
-@app.command("import")
 def import_dataset(
     source: Annotated[Path, typer.Argument(help="Folder to import from; it is not changed.")],
     out: Annotated[Path, typer.Option(help="Dataset folder to make; must be new or empty.")],
