@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from maskstream.cli.data import app
 from maskstream.data.dataset import Dataset
 from maskstream.data.formats import isic
+from maskstream.data.formats.format import ReadOptions
 from maskstream.errors import DatasetError, MaskstreamError, OutputError, SourceError
 
 # pycocotools 2 and NumPy 2: its own business, not ours
@@ -55,7 +56,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_classes_splits_and_what_is_left_out(source: Path, tmp_path: Path) -> None:
-    dataset = isic.import_isic(source, tmp_path / "out")
+    dataset = isic.read(source, ReadOptions()).save(tmp_path / "out")
     assert dataset.classes == ("benign", "malignant")
     assert dataset.splits == {
         "train": ("ISIC_0000002.jpg",),
@@ -71,7 +72,7 @@ def test_classes_splits_and_what_is_left_out(source: Path, tmp_path: Path) -> No
 
 
 def test_objects_keep_their_pixels_hole_and_finer_label(source: Path, tmp_path: Path) -> None:
-    dataset = isic.import_isic(source, tmp_path / "out")
+    dataset = isic.read(source, ReadOptions()).save(tmp_path / "out")
     for record, (image_id, _, label, malignant) in zip(dataset.images, ROWS, strict=True):
         (annotation,) = record.annotations
         assert annotation.class_id == int(malignant)
@@ -84,7 +85,7 @@ def test_objects_keep_their_pixels_hole_and_finer_label(source: Path, tmp_path: 
 
 def test_an_empty_mask_gives_an_image_without_objects(source: Path, tmp_path: Path) -> None:
     Image.fromarray(np.zeros_like(MASK)).save(source / "masks" / "ISIC_0000002.png")
-    (record,) = isic.import_isic(source, tmp_path / "out").records("train")
+    (record,) = isic.read(source, ReadOptions()).save(tmp_path / "out").records("train")
     assert record.annotations == ()
     assert record.attributes == {"label": "melanoma"}
 
@@ -93,7 +94,7 @@ def test_a_byte_order_mark_and_further_columns_do_no_harm(source: Path, tmp_path
     write_labels(source, [(*row, "767 x 1022") for row in ROWS], (*isic.COLUMNS, "original_size_hxw"))
     text = (source / "labels.csv").read_text()
     (source / "labels.csv").write_text(text, encoding="utf-8-sig")
-    assert len(isic.import_isic(source, tmp_path / "out").images) == len(ROWS)
+    assert len(isic.read(source, ReadOptions()).save(tmp_path / "out").images) == len(ROWS)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_byte_order_mark_and_further_columns_do_no_harm(source: Path, tmp_path
 def test_bad_rows_are_named(source: Path, tmp_path: Path, row: tuple[str, ...], message: str) -> None:
     write_labels(source, [ROWS[0], row, *ROWS[2:]])
     with pytest.raises(DatasetError, match=rf"labels\.csv: .*{message}") as caught:
-        isic.import_isic(source, tmp_path / "out")
+        isic.read(source, ReadOptions()).save(tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -134,23 +135,23 @@ def test_bad_rows_are_named(source: Path, tmp_path: Path, row: tuple[str, ...], 
 def test_a_broken_label_file_is_named(source: Path, tmp_path: Path, content: bytes, message: str) -> None:
     (source / "labels.csv").write_bytes(content)
     with pytest.raises(DatasetError, match=rf"labels\.csv: .*{message}"):
-        isic.import_isic(source, tmp_path / "out")
+        isic.read(source, ReadOptions()).save(tmp_path / "out")
 
 
 def test_missing_files_are_named_and_nothing_is_written(source: Path, tmp_path: Path) -> None:
     for name in ("masks/ISIC_0012221.png", "images/ISIC_0000003.jpg", "labels.csv"):
         (source / name).unlink()
         with pytest.raises(MaskstreamError, match=f"(?i){name}: .*no such file or directory"):
-            isic.import_isic(source, tmp_path / "out")
+            isic.read(source, ReadOptions()).save(tmp_path / "out")
     with pytest.raises(DatasetError, match=r"nowhere/labels\.csv: expected a CSV file"):
-        isic.import_isic(tmp_path / "nowhere", tmp_path / "out")
+        isic.read(tmp_path / "nowhere", ReadOptions()).save(tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["isic"]
 
 
 def test_a_mask_of_another_size_is_named(source: Path, tmp_path: Path) -> None:
     Image.fromarray(MASK.T).save(source / "masks" / "ISIC_0000003.png")
     with pytest.raises(DatasetError, match=r"0000003\.png: expected 18 x 24 pixels .*, found 24 x 18"):
-        isic.import_isic(source, tmp_path / "out")
+        isic.read(source, ReadOptions()).save(tmp_path / "out")
 
 
 @pytest.mark.parametrize("kept_share", [0.0, 0.01, 0.6])
@@ -158,7 +159,7 @@ def test_damaged_files_are_named(source: Path, tmp_path: Path, kept_share: float
     for path in (source / "masks" / "ISIC_0000004.png", source / "images" / "ISIC_0000003.jpg"):
         path.write_bytes(path.read_bytes()[: int(kept_share * path.stat().st_size)])
         with pytest.raises(SourceError, match=rf"{path.name}: expected an image that can be read"):
-            isic.import_isic(source, tmp_path / "out")
+            isic.read(source, ReadOptions()).save(tmp_path / "out")
 
 
 def test_the_command_prints_images_and_objects_of_each_split(source: Path, tmp_path: Path) -> None:
@@ -166,7 +167,13 @@ def test_the_command_prints_images_and_objects_of_each_split(source: Path, tmp_p
     result = CliRunner().invoke(app, ["import", str(source), "--out", str(out), "--format", "isic2017"])
     assert result.exit_code == 0
     rows = [line.replace("│", " ").split() for line in result.stdout.splitlines() if line.startswith("│")]
-    assert rows == [["train", "1", "0", "1"], ["val", "1", "1", "0"], ["test", "2", "1", "1"], ["left", "out", "2"]]
+    assert rows == [
+        ["train", "1", "0", "1"],
+        ["val", "1", "1", "0"],
+        ["test", "2", "1", "1"],
+        ["left", "out", "2"],
+        ["all", "6", "4", "2"],
+    ]
     assert len(Dataset.load(out).images) == 6
 
 
@@ -174,14 +181,14 @@ def test_the_command_refuses_an_unknown_format_and_a_folder_in_use(source: Path,
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("")
     arguments = ["import", str(source), "--out", str(tmp_path / "out"), "--format"]
-    assert CliRunner().invoke(app, [*arguments, "pascal"]).exit_code == 2
+    assert isinstance(CliRunner().invoke(app, [*arguments, "pascal"]).exception, DatasetError)
     assert isinstance(CliRunner().invoke(app, [*arguments, "isic2017"]).exception, OutputError)
 
 
 @pytest.fixture(scope="session")
 def challenge(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The ISIC 2017 challenge, imported."""
-    return isic.import_isic(shared_data / "isic2017", tmp_path_factory.mktemp("isic2017") / "dataset")
+    return isic.read(shared_data / "isic2017", ReadOptions()).save(tmp_path_factory.mktemp("isic2017") / "dataset")
 
 
 def test_the_challenge_has_its_known_counts(challenge: Dataset) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import (
@@ -12,6 +12,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -22,8 +23,8 @@ from maskstream.core.parallel import OnProgress
 
 
 @contextlib.contextmanager
-def progress_bar(verb: str, unit: str, console: Console | None = None) -> Iterator[OnProgress]:
-    """A bar on standard error with speed and time to go; yields what to tell each step."""
+def progress_bars(unit: str, console: Console | None = None) -> Iterator[Callable[[str], OnProgress]]:
+    """Bars on standard error with speed and time to go; yields what makes one, with its verb, when its work begins."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -34,12 +35,24 @@ def progress_bar(verb: str, unit: str, console: Console | None = None) -> Iterat
         TimeRemainingColumn(),
         console=console or Console(stderr=True),
     ) as progress:
-        task = progress.add_task(verb, total=None)
+        tasks: dict[str, TaskID] = {}
 
-        def on_progress(done: int, total: int | None) -> None:
-            progress.update(task, completed=done, total=total)
+        def bar(verb: str) -> OnProgress:
+            def on_progress(done: int, total: int | None) -> None:
+                if verb not in tasks:
+                    tasks[verb] = progress.add_task(verb, total=None)
+                progress.update(tasks[verb], completed=done, total=total)
 
-        yield on_progress
+            return on_progress
+
+        yield bar
+
+
+@contextlib.contextmanager
+def progress_bar(verb: str, unit: str, console: Console | None = None) -> Iterator[OnProgress]:
+    """One bar; yields what to tell each step."""
+    with progress_bars(unit, console) as bar:
+        yield bar(verb)
 
 
 class _Speed(ProgressColumn):

@@ -209,12 +209,15 @@ class Dataset:
             digest.update(f"{name}\0{sha256(paths[name])}\n".encode())
         return digest.hexdigest()
 
+    def full_heading(self) -> Heading:
+        """The heading as it is written: name, source and licence from the provenance where the source had none."""
+        provenance = self.provenance
+        info = {"description": provenance.name, "url": provenance.source, "version": "1.0"}
+        licence = {"id": 1, "name": provenance.licence, "url": provenance.licence_url}
+        return replace(self.heading, info=self.heading.info or info, licenses=self.heading.licenses or (licence,))
+
     def _write_files(self, folder: Path) -> None:
-        heading = self.heading
-        licence = {"id": 1, "name": self.provenance.licence, "url": self.provenance.licence_url}
-        info = {"description": self.provenance.name, "url": self.provenance.source, "version": "1.0"}
-        heading = replace(heading, info=heading.info or info, licenses=heading.licenses or (licence,))
-        coco.write(folder / ANNOTATIONS, self.classes, self.images, heading)
+        coco.write(folder / ANNOTATIONS, self.classes, self.images, self.full_heading())
         self._write_splits(folder)
         self._write_provenance(folder)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from maskstream.cli.data.import_ import import_dataset
+from maskstream.cli.data.export import export
+from maskstream.cli.data.import_ import import_
 
 app = typer.Typer(no_args_is_help=True, help="Labelled datasets: import, check, split, describe and export them.")
-app.command("import")(import_dataset)
+app.command("import")(import_)
+app.command()(export)
 
 
 @app.callback()

@@ -2,45 +2,90 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from enum import StrEnum
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from maskstream.data.dataset import Dataset
-from maskstream.data.formats.isic import import_isic
+from maskstream.cli.data.count_table import count_table
+from maskstream.cli.progress import progress_bars
+from maskstream.data.formats.format import BoxShape, ReadOptions
+from maskstream.data.formats.table import FORMATS
+from maskstream.data.importing import AUTO, import_dataset
+from maskstream.errors import DatasetError
 
-
-class Format(StrEnum):
-    """Layouts that can be imported."""
-
-    ISIC2017 = "isic2017"
-
-
-IMPORTERS = {Format.ISIC2017: import_isic}
+_READABLE = "  ".join(f"[bold]{name}[/bold] {entry.about}." for name, entry in FORMATS.items() if entry.read)
 
 
-def import_dataset(
-    source: Annotated[Path, typer.Argument(help="Folder to import from; it is not changed.")],
+def import_(
+    source: Annotated[
+        str, typer.Argument(help="Folder, annotation file, zip, https address or kaggle:owner/name; never changed.")
+    ],
     out: Annotated[Path, typer.Option(help="Dataset folder to make; must be new or empty.")],
-    layout: Annotated[Format, typer.Option("--format", help="Layout of the source.")],
+    format_name: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="auto: recognised, and said. Else the name of a format.")
+    ] = AUTO,
+    classes: Annotated[
+        str, typer.Option(metavar="A,B", help="Keep only these classes; names them where the format has only numbers.")
+    ] = "",
+    images: Annotated[Path | None, typer.Option(help="Folder of the images, where they lie elsewhere.")] = None,
+    masks: Annotated[
+        str | None, typer.Option(metavar="PATTERN", help='Where masks lie, such as "masks/{stem}_mask.png".')
+    ] = None,
+    mask_kind: Annotated[
+        str | None, typer.Option(help="binary, index, class-colour or instance-colour.  [default: recognised]")
+    ] = None,
+    colour: Annotated[
+        list[str] | None, typer.Option(metavar="R,G,B=NAME", help="Class of a mask colour; may be repeated.")
+    ] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of a CSV file that holds the class.")] = None,
+    group_column: Annotated[
+        str | None, typer.Option(help="Column that holds what must not be torn across splits, such as a patient.")
+    ] = None,
+    box_shape: Annotated[
+        BoxShape, typer.Option(help="How boxes become masks where labels are only boxes.")
+    ] = BoxShape.RECTANGLE,
+    name: Annotated[str | None, typer.Option(help="Name of the dataset.  [default: the source's]")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the data, where the format does not know it.")] = None,
 ) -> None:
     """Import labelled images into a dataset folder: COCO JSON, images, splits and provenance."""
-    dataset = IMPORTERS[layout](source, out)
-    Console().print(_count_table(dataset))
+    with progress_bars("images/s") as bar:
+        options = ReadOptions(
+            classes=tuple(part.strip() for part in classes.split(",") if part.strip()),
+            images=images,
+            masks=masks,
+            mask_kind=mask_kind,
+            colours=dict(map(_colour, colour or [])),
+            label_column=label_column,
+            group_column=group_column,
+            box_shape=box_shape,
+            on_progress=bar("reading"),
+        )
+        imported = import_dataset(source, out, format_name, options, name=name, licence=licence, on_copy=bar("copying"))
+    console = Console(soft_wrap=True)
+    if imported.recognised:
+        console.print(f"recognised {imported.format}: {imported.recognised}", markup=False, highlight=False)
+    console.print(count_table(imported.dataset))
+    findings = imported.dataset.provenance.findings
+    for finding in findings[:10]:
+        console.print(f"{finding.severity}: {finding}", markup=False, highlight=False)
+    if len(findings) > 10:
+        console.print(f"and {len(findings) - 10} more; all are in {out / 'dataset.json'}", markup=False)
 
 
-def _count_table(dataset: Dataset) -> Table:
-    table = Table(title=f"{dataset.provenance.name} in {dataset.folder}")
-    for column in ("split", "images", *dataset.classes):
-        table.add_column(column, justify="left" if column == "split" else "right")
-    for split in dataset.splits:
-        records = dataset.records(split)
-        counts = Counter(annotation.class_id for record in records for annotation in record.annotations)
-        table.add_row(split, str(len(records)), *(str(counts[i]) for i in range(len(dataset.classes))))
-    table.add_row("left out", str(len(dataset.left_out)))
-    return table
+import_.__doc__ = f"{import_.__doc__}\n\nFormats: {_READABLE}"
+
+
+def _colour(text: str) -> tuple[tuple[int, int, int], str]:
+    match = re.fullmatch(r"(\d{1,3}),(\d{1,3}),(\d{1,3})=(.+)", text)
+    if match is None or max(map(int, match.groups()[:3])) > 255:
+        raise DatasetError(
+            "--colour",
+            expected="R,G,B=NAME with numbers up to 255",
+            found=repr(text),
+            remedy="such as 255,0,0=tumour",
+        )
+    red, green, blue, name = match.groups()
+    return (int(red), int(green), int(blue)), name

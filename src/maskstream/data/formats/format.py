@@ -41,6 +41,7 @@ class ReadOptions:
         `maskstream.data.importing` drops what is of another class.
     images : folder of the images where they do not lie beside the labels.
     masks : where the mask of an image lies, such as "{stem}_mask.png" or "masks/{stem}.png".
+    mask_kind : of mask folders: "binary", "index", "class-colour" or "instance-colour"; None to recognise it.
     colours : class name of each RGB colour, for masks with one colour a class.
     label_column, group_column : columns of a CSV file.
     box_shape : how boxes become masks where there are only boxes.
@@ -50,6 +51,7 @@ class ReadOptions:
     classes: Classes = ()
     images: Path | None = None
     masks: str | None = None
+    mask_kind: str | None = None
     colours: Mapping[tuple[int, int, int], str] = field(default_factory=dict)
     label_column: str | None = None
     group_column: str | None = None
@@ -65,10 +67,12 @@ class WriteOptions:
     ----------
     link : images become symbolic links to the dataset's own instead of copies.
     mask_kind : for mask folders: "binary", "index", "class-colour" or "instance-colour".
+    mask_encoding : for COCO: "as-is", "rle" (all compressed), or "polygons" (all, holes joined by slits).
     """
 
     link: bool = False
     mask_kind: str = "index"
+    mask_encoding: str = "as-is"
 
 
 Recognise = Callable[[Listing], str | None]

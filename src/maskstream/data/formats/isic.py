@@ -9,12 +9,14 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from maskstream.core import masks
+from maskstream.core.parallel import ordered_map
 from maskstream.data.dataset import Dataset, LeftOut, Provenance
+from maskstream.data.formats.format import Format, ReadOptions
+from maskstream.data.listing import Listing
 from maskstream.data.records import Annotation, ImageRecord, size_mismatch
 from maskstream.errors import DatasetError
 from maskstream.media.images import read_image
@@ -49,8 +51,17 @@ PROVENANCE = Provenance(
 )
 
 
-def import_isic(source: Path | str, out: Path | str) -> Dataset:
-    """Import the ISIC 2017 layout into a dataset folder, which appears whole or not at all.
+def recognise(listing: Listing) -> str | None:
+    """Whether the folder has `labels.csv`, `images/` and `masks/` as ISIC 2017 comes here."""
+    if "labels.csv" not in listing.names or not any(name.startswith("masks/ISIC_") for name in listing.names):
+        return None
+    with (listing.folder / "labels.csv").open(encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline().strip().split(",")
+    return "the ISIC 2017 challenge: labels.csv, images and masks" if set(COLUMNS) <= set(header) else None
+
+
+def read(source: Path, options: ReadOptions) -> Dataset:
+    """Read the ISIC 2017 layout.
 
     Classes are `benign` and `malignant` (melanoma). The finer label (nevus, melanoma,
     seborrheic_keratosis) stays in the attributes of image and annotation. An image whose mask is
@@ -60,12 +71,13 @@ def import_isic(source: Path | str, out: Path | str) -> Dataset:
     ------
     DatasetError : `labels.csv` is missing or broken, or what it says contradicts images or masks.
     SourceError : an image or a mask is missing or damaged.
-    OutputError : `out` exists and is not empty, or cannot be written.
     """
-    source = Path(source)
     rows = _read_labels(source)
-    with ThreadPoolExecutor() as threads:
-        records = tuple(threads.map(partial(_record, source), rows, range(1, len(rows) + 1)))
+    records = []
+    for number, record in enumerate(ordered_map(partial(_record, source), list(zip(rows, range(1, len(rows) + 1)))), 1):
+        records.append(record)
+        if options.on_progress:
+            options.on_progress(number, len(rows))
     members = {split: [f"{row['image_id']}.jpg" for row in rows if row["split"] == split] for split in SPLITS}
     left_out = tuple(
         LeftOut(image=f"{row['image_id']}.jpg", split=row["split"], reason=REASONS[row["image_id"]])
@@ -73,16 +85,15 @@ def import_isic(source: Path | str, out: Path | str) -> Dataset:
         if row["split"] != "test" and row["image_id"] in REASONS
     )
     names_out = {entry.image for entry in left_out}
-    dataset = Dataset(
+    return Dataset(
         folder=source,
         classes=CLASSES,
-        images=records,
+        images=tuple(records),
         splits={split: tuple(name for name in names if name not in names_out) for split, names in members.items()},
         left_out=left_out,
         splits_made_by="official ISIC 2017 splits, less the images under left_out",
         provenance=PROVENANCE,
     )
-    return dataset.save(out)
 
 
 def _read_labels(source: Path) -> list[dict[str, str]]:
@@ -143,7 +154,8 @@ def _check_one_row_an_image(path: Path, image_ids: list[str]) -> None:
             )
 
 
-def _record(source: Path, row: dict[str, str], image_id: int) -> ImageRecord:
+def _record(source: Path, numbered: tuple[dict[str, str], int]) -> ImageRecord:
+    row, image_id = numbered
     image_path = source / "images" / f"{row['image_id']}.jpg"
     mask_path = source / "masks" / f"{row['image_id']}.png"
     height, width, _ = read_image(image_path).shape
@@ -161,3 +173,8 @@ def _record(source: Path, row: dict[str, str], image_id: int) -> ImageRecord:
         annotations=(annotation,) if mask.area_px else (),
         attributes=attributes,
     )
+
+
+FORMAT = Format(
+    name="isic2017", about="the ISIC 2017 challenge with its official splits", recognise=recognise, read=read
+)
