@@ -27,19 +27,12 @@ from maskstream.data.findings import Finding, OnFinding, raise_finding
 from maskstream.data.formats import coco
 from maskstream.data.formats.coco import Heading
 from maskstream.data.records import Annotation, ImageRecord
+from maskstream.data.splits_file import LeftOut, SplitsFile, read_leniently, split_faults
 from maskstream.errors import DatasetError
 
 __all__ = ["Annotation", "Dataset", "ImageRecord", "LeftOut", "Provenance"]
 
 ANNOTATIONS, IMAGES, SPLITS, PROVENANCE = "annotations.json", "images", "splits.json", "dataset.json"
-
-
-class LeftOut(Block):
-    """An image that is in the dataset but in none of its splits; `split` is where it would have been."""
-
-    image: str
-    split: str
-    reason: str
 
 
 class Provenance(Block):
@@ -64,14 +57,6 @@ class Provenance(Block):
     maskstream: str = version("maskstream")
     created: str = ""
     sha256: dict[str, str] = Field(default_factory=dict)
-
-
-class _SplitsFile(Block):
-    splits: dict[str, list[str]]
-    left_out: list[LeftOut] = Field(default_factory=list)
-    made_by: str
-    rule: dict[str, Any] = Field(default_factory=dict)
-    proof: dict[str, Any] = Field(default_factory=dict)
 
 
 NO_SPLITS = "nothing yet; `maskstream data split` makes splits"
@@ -109,7 +94,9 @@ class Dataset:
     heading: Heading = field(default_factory=Heading)
 
     def __post_init__(self) -> None:
-        _check_splits(self)
+        names = {record.name for record in self.images}
+        for fault in split_faults(self.folder / SPLITS, self.splits, self.left_out, names):
+            raise fault.error
 
     @classmethod
     def load(cls, folder: Path | str, on_finding: OnFinding | None = None) -> Dataset:
@@ -117,8 +104,9 @@ class Dataset:
 
         Parameters
         ----------
-        on_finding : told of each broken entry of `annotations.json`, which is then left out, and missing images
-            are let pass; by default the first of either is an error.
+        on_finding : told of each broken entry of `annotations.json` and `splits.json`, which is then left out;
+            missing images are let pass, and of a broken `splits.json` or `dataset.json` nothing is taken. By
+            default the first of any of these is an error.
 
         Raises
         ------
@@ -128,7 +116,10 @@ class Dataset:
         content = coco.read(folder / ANNOTATIONS, folder / IMAGES, on_finding or raise_finding)
         if on_finding is None:
             _check_files(content.images)
-        split_file = read_json(folder / SPLITS, _SplitsFile)
+            split_file, provenance = read_json(folder / SPLITS, SplitsFile), read_json(folder / PROVENANCE, Provenance)
+        else:
+            split_file = read_leniently(folder / SPLITS, {record.name for record in content.images}, on_finding)
+            provenance = _provenance_or_unknown(folder, on_finding)
         return cls(
             folder=folder,
             classes=content.classes,
@@ -136,7 +127,7 @@ class Dataset:
             splits={name: tuple(members) for name, members in split_file.splits.items()},
             left_out=tuple(split_file.left_out),
             splits_made_by=split_file.made_by,
-            provenance=read_json(folder / PROVENANCE, Provenance),
+            provenance=provenance,
             split_rule=split_file.rule,
             split_proof=split_file.proof,
             heading=content.heading,
@@ -222,7 +213,7 @@ class Dataset:
         self._write_provenance(folder)
 
     def _write_splits(self, folder: Path) -> None:
-        split_file = _SplitsFile(
+        split_file = SplitsFile(
             splits={name: list(members) for name, members in self.splits.items()},
             left_out=list(self.left_out),
             made_by=self.splits_made_by,
@@ -237,6 +228,14 @@ class Dataset:
             "sha256": {name: sha256(folder / name) for name in (ANNOTATIONS, SPLITS)},
         }
         write_json(folder / PROVENANCE, self.provenance.model_copy(update=stamp).model_dump(mode="json"))
+
+
+def _provenance_or_unknown(folder: Path, on_finding: OnFinding) -> Provenance:
+    try:
+        return read_json(folder / PROVENANCE, Provenance)
+    except DatasetError as error:
+        on_finding(Finding.of(error, "broken-file"))
+        return Provenance(name=folder.name, source="unknown", licence="unknown", licence_url="", importer="unknown")
 
 
 def _check_files(images: tuple[ImageRecord, ...]) -> None:
@@ -255,21 +254,3 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # a name longer than the file system allows
         return False
-
-
-def _check_splits(dataset: Dataset) -> None:
-    known = {record.name for record in dataset.images}
-    members = {f"splits.{split}": names for split, names in dataset.splits.items()}
-    members["left_out"] = tuple(entry.image for entry in dataset.left_out)
-    key_of: dict[str, str] = {}
-    for key, names in members.items():
-        place = f"{dataset.folder / SPLITS}: {key}"
-        for name in names:
-            if name not in known:
-                raise DatasetError(
-                    place, expected=f"names of the {len(known)} images", found=repr(name), remedy="correct the name"
-                )
-            if name in key_of:
-                found = f"{name!r} also in {key_of[name]}"
-                raise DatasetError(place, expected="each image once", found=found, remedy="keep it in one place")
-            key_of[name] = key
