@@ -168,11 +168,9 @@ def test_the_command_prints_images_and_objects_of_each_split(source: Path, tmp_p
     assert result.exit_code == 0
     rows = [line.replace("│", " ").split() for line in result.stdout.splitlines() if line.startswith("│")]
     assert rows == [
-        ["train", "1", "0", "1"],
-        ["val", "1", "1", "0"],
-        ["test", "2", "1", "1"],
-        ["left", "out", "2"],
-        ["all", "6", "4", "2"],
+        ["images", "1", "1", "2", "2", "6"],
+        ["benign", "0", "1", "1", "2", "4"],
+        ["malignant", "1", "0", "1", "0", "2"],
     ]
     assert len(Dataset.load(out).images) == 6
 

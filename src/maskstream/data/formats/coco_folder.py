@@ -1,7 +1,7 @@
 """COCO's JSON with its images, as other tools lay them out.
 
-One or several JSON files, with the images beside them, in `images/`, or anywhere below the source. Several files are one
-dataset with a split each (`instances_train2017.json`, `valid/_annotations.coco.json`).
+One or several JSON files, with the images beside them, in `images/`, or anywhere below the source. Several files are
+one dataset with a split each (`instances_train2017.json`, `valid/_annotations.coco.json`).
 """
 
 from __future__ import annotations
