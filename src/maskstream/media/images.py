@@ -63,6 +63,21 @@ def read_size_hw(path: Path) -> tuple[int, int]:
         return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
 
+def read_as_stored(path: Path) -> Image.Image:
+    """Read one image without converting its pixels: palette indices, 16 bits and single bits stay what they are.
+
+    For label maps, whose pixels are numbers and no colours. The EXIF orientation is applied.
+
+    Raises
+    ------
+    SourceError : the file is missing, damaged, or larger than `MAX_IMAGE_PIXELS`.
+    """
+    with _readable(path), _open(path) as picture:
+        _check_size(path, picture)
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+
+
 def _read(path: Path) -> tuple[NDArray[np.uint8], int]:
     """The image and its number of pages."""
     with _readable(path), _open(path) as picture:

@@ -42,6 +42,7 @@ class ReadOptions:
     images : folder of the images where they do not lie beside the labels.
     masks : where the mask of an image lies, such as "{stem}_mask.png" or "masks/{stem}.png".
     mask_kind : of mask folders: "binary", "index", "class-colour" or "instance-colour"; None to recognise it.
+    split_parts : each connected part of a mask that knows classes only becomes an object of its own.
     colours : class name of each RGB colour, for masks with one colour a class.
     label_column, group_column : columns of a CSV file.
     box_shape : how boxes become masks where there are only boxes.
@@ -52,6 +53,7 @@ class ReadOptions:
     images: Path | None = None
     masks: str | None = None
     mask_kind: str | None = None
+    split_parts: bool = False
     colours: Mapping[tuple[int, int, int], str] = field(default_factory=dict)
     label_column: str | None = None
     group_column: str | None = None
