@@ -63,11 +63,12 @@ class Heading:
         return self.category_ids[class_id] if self.category_ids else class_id + FIRST_CATEGORY_ID
 
     def keeping(self, class_ids: Sequence[int]) -> Heading:
-        """The heading when only these classes are kept, in this order."""
+        """The heading when only these classes are kept, in this order; ids that would tell another order go."""
+        category_ids = tuple(self.category_ids[i] for i in class_ids) if self.category_ids else ()
         return Heading(
             self.info,
             self.licenses,
-            tuple(self.category_ids[i] for i in class_ids) if self.category_ids else (),
+            category_ids if list(category_ids) == sorted(category_ids) else (),
             tuple(self.category_extras[i] for i in class_ids) if self.category_extras else (),
         )
 

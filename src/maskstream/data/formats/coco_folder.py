@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from maskstream.core import masks
+from maskstream.core import masks, polygons
 from maskstream.core.parallel import ordered_map
 from maskstream.data.dataset import ANNOTATIONS, IMAGES, PROVENANCE, SPLITS, Dataset
 from maskstream.data.findings import Finding, Severity
@@ -82,6 +82,9 @@ def _encoded(image: ImageRecord, encoding: str) -> ImageRecord:
 def _reencoded(annotation: Annotation, size_hw: tuple[int, int], encoding: str) -> Annotation:
     if encoding == "rle" and not isinstance(annotation.segmentation, dict):
         return replace(annotation, segmentation=masks.to_rle(annotation.mask(size_hw), size_hw))
+    if encoding == "polygons" and isinstance(annotation.segmentation, dict):
+        shapes = polygons.trace(annotation.mask(size_hw))
+        return replace(annotation, segmentation=tuple(polygons.keyhole([s.exterior, *s.holes]) for s in shapes))
     return annotation
 
 
