@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from maskstream.data.findings import Finding, Severity
 from maskstream.errors import DatasetError
@@ -67,16 +68,27 @@ def _walk(top: Path, findings: list[Finding]) -> Iterator[str]:
             path = Path(entry.path)
             if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
-            if entry.is_file():
+            kind = _kind(entry)
+            if kind == "file":
                 yield path.relative_to(top).as_posix()
-            elif entry.is_dir():
-                if path.resolve() in seen:
-                    findings.append(_unlisted(path, "a link to a folder that is listed already", "remove the link"))
-                else:
-                    seen.add(path.resolve())
-                    waiting.append(path)
-            elif entry.is_symlink():
+            elif kind == "nothing":
                 findings.append(_unlisted(path, "a link that leads nowhere or in a circle", "remove the link"))
+            elif kind == "folder" and path.resolve() in seen:
+                findings.append(_unlisted(path, "a link to a folder that is listed already", "remove the link"))
+            elif kind == "folder":
+                seen.add(path.resolve())
+                waiting.append(path)
+
+
+def _kind(entry: os.DirEntry[str]) -> Literal["file", "folder", "nothing", "device"]:
+    try:
+        if entry.is_file():
+            return "file"
+        if entry.is_dir():
+            return "folder"
+    except OSError:  # a link to itself
+        return "nothing"
+    return "nothing" if entry.is_symlink() else "device"
 
 
 def _unlisted(path: Path, found: str, remedy: str) -> Finding:
