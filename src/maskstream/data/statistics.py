@@ -1,0 +1,310 @@
+"""A dataset in numbers: what is in it, how often, how large, where, and in which colours.
+
+Labels are counted in full. Images are opened only for the size that the labels do not state, and, as many as asked
+for, for their colours. Memory grows by a few numbers an image and an object; no image outlives its turn.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstream.core.classes import Classes
+from maskstream.core.parallel import OnProgress, ordered_map
+from maskstream.data.colour_statistics import Colours, ColourSums, ImageColours
+from maskstream.data.dataset import Dataset
+from maskstream.data.records import Annotation, ImageRecord
+from maskstream.errors import MaskstreamError
+
+LEFT_OUT, NO_SPLIT = "left out", "in no split"
+"""Where an image is that no split holds: left out for a reason, or just not assigned."""
+
+NO_CLASS = -1
+
+COLOUR_IMAGES = 2000
+"""Images read for colours unless more are asked for, chosen by chance with a fixed seed."""
+
+SMALL_PX, MEDIUM_PX = 32**2, 96**2
+"""COCO's bounds of small and medium objects, in pixels of area: https://cocodataset.org/#detection-eval."""
+
+PROVENANCE_KEY = "provenance"
+"""Attribute of an annotation that says who made it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """One entry an image, in the dataset's order.
+
+    Attributes
+    ----------
+    size_hw : (n, 2) int64, height and width in pixels; 0 where the labels do not tell and the file cannot.
+    place : (n,) int64, index into `DatasetStatistics.places`.
+    class_id : (n,) int64, class of the image as a whole; -1 for none.
+    objects, crowds : (n,) int64, how many it holds.
+    """
+
+    size_hw: NDArray[np.int64]
+    place: NDArray[np.int64]
+    class_id: NDArray[np.int64]
+    objects: NDArray[np.int64]
+    crowds: NDArray[np.int64]
+
+    def distinct_sizes(self) -> list[tuple[tuple[int, int], int]]:
+        """Height and width with the number of such images, most frequent first; unknown sizes are not in it."""
+        known = self.size_hw[self.size_hw.all(axis=1)]
+        sizes, counts = np.unique(known, axis=0, return_counts=True)
+        found = [((int(height), int(width)), int(count)) for (height, width), count in zip(sizes, counts, strict=True)]
+        return sorted(found, key=lambda entry: -entry[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Objects:
+    """One entry an annotation, in the order of images and annotations; crowds are among them.
+
+    Attributes
+    ----------
+    image : (n,) int64, index of the image.
+    class_id : (n,) int64.
+    crowd : (n,) bool.
+    box_alone : (n,) bool, whether there is no mask.
+    boxes_xyxy : (n, 4) float64, pixels.
+    area_px : (n,) float64, as the labels state it; that of the box where there is no mask.
+    image_hw : (n, 2) float64, size of the image; NaN where it is not known.
+    """
+
+    image: NDArray[np.int64]
+    class_id: NDArray[np.int64]
+    crowd: NDArray[np.bool_]
+    box_alone: NDArray[np.bool_]
+    boxes_xyxy: NDArray[np.float64]
+    area_px: NDArray[np.float64]
+    image_hw: NDArray[np.float64]
+
+    @property
+    def area_share(self) -> NDArray[np.float64]:
+        """Area as a share of the image, (n,); NaN where the image's size is not known."""
+        return np.asarray(self.area_px / self.image_hw.prod(axis=1))
+
+    @property
+    def equivalent_diameter_px(self) -> NDArray[np.float64]:
+        """Diameter of the disc of the same area, (n,): 2 sqrt(A / pi)."""
+        return np.asarray(2 * np.sqrt(self.area_px / np.pi))
+
+    @property
+    def aspect(self) -> NDArray[np.float64]:
+        """Width of the box over its height, (n,); NaN for a box without width or height."""
+        width, height = (self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2]).T
+        proper = (width > 0) & (height > 0)
+        return np.asarray(np.divide(width, height, out=np.full(len(width), np.nan), where=proper))
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """Centre of the box, (n, 2) of x, y as shares of the image's width and height; NaN for an unknown size."""
+        return np.asarray((self.boxes_xyxy[:, :2] + self.boxes_xyxy[:, 2:]) / 2 / self.image_hw[:, ::-1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DatasetStatistics:
+    """A dataset in numbers.
+
+    Attributes
+    ----------
+    classes : names, in the order of their ids.
+    places : the splits, then `LEFT_OUT` and `NO_SPLIT`.
+    images, objects : what is known of each.
+    colours : None when none were asked for.
+    colour_images : how many images were to be read for colours.
+    unreadable : why images could not be read or measured, by name.
+    group_sizes : images of each group.
+    torn_groups : groups with images in more than one split.
+    label_makers : annotations by who made them; those that do not tell are not in it.
+    """
+
+    classes: Classes
+    places: tuple[str, ...]
+    images: Images
+    objects: Objects
+    colours: Colours | None
+    colour_images: int
+    unreadable: Mapping[str, str]
+    group_sizes: Mapping[str, int]
+    torn_groups: tuple[str, ...]
+    label_makers: Mapping[str, int]
+
+    def instances(self, *, crowd: bool = False) -> NDArray[np.int64]:
+        """Objects, or crowds, by class and place: (classes, places)."""
+        chosen = self.objects.crowd == crowd
+        return self._table(self.objects.class_id[chosen], self.images.place[self.objects.image[chosen]])
+
+    def images_with(self) -> NDArray[np.int64]:
+        """Images that hold at least one object (no crowd) of a class, by class and place: (classes, places)."""
+        chosen = ~self.objects.crowd
+        pairs = np.column_stack([self.objects.class_id[chosen], self.objects.image[chosen]])
+        class_id, image = np.unique(pairs, axis=0).T
+        return self._table(class_id, self.images.place[image])
+
+    def images_of(self) -> NDArray[np.int64]:
+        """Images that are of a class as a whole, by class and place: (classes, places)."""
+        labelled = self.images.class_id != NO_CLASS
+        return self._table(self.images.class_id[labelled], self.images.place[labelled])
+
+    def images_at(self) -> NDArray[np.int64]:
+        """Images in each place, (places,)."""
+        return np.bincount(self.images.place, minlength=len(self.places))
+
+    def size_classes(self) -> tuple[int, int, int]:
+        """Objects that are small, medium and large as COCO has it; crowds are not counted."""
+        areas = self.objects.area_px[~self.objects.crowd]
+        small, medium = int((areas < SMALL_PX).sum()), int((areas < MEDIUM_PX).sum())
+        return small, medium - small, len(areas) - medium
+
+    def centre_counts(self, bins: int) -> NDArray[np.int64]:
+        """Objects by where their centre lies: (bins, bins), rows from top to bottom; centres outside are left out."""
+        x, y = self.objects.centres[~self.objects.crowd & np.isfinite(self.objects.image_hw[:, 0])].T
+        counts, _, _ = np.histogram2d(y, x, bins=bins, range=((0, 1), (0, 1)))
+        return np.asarray(counts, np.int64)
+
+    def _table(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        table = np.zeros((len(self.classes), len(self.places)), np.int64)
+        np.add.at(table, (rows, columns), 1)
+        return table
+
+
+def collect(
+    dataset: Dataset, *, colour_images: int = COLOUR_IMAGES, on_progress: OnProgress | None = None
+) -> DatasetStatistics:
+    """Count everything in one pass over the images.
+
+    Parameters
+    ----------
+    colour_images : how many images to read for their colours at most; 0 for none.
+    on_progress : told how many images are done.
+    """
+    records = dataset.images
+    chosen = _sample(len(records), colour_images)
+    sums = ColourSums(len(dataset.classes))
+    sizes_hw = np.zeros((len(records), 2), np.int64)
+    unreadable: dict[str, str] = {}
+    for index, seen in enumerate(ordered_map(_look_at, zip(records, chosen.tolist(), strict=True))):
+        record = records[index]
+        sizes_hw[index] = seen.size_hw or (0, 0)
+        if seen.colours is not None:
+            sums.add(record, seen.colours)
+        if seen.problem is not None:
+            unreadable[record.name] = seen.problem
+        if on_progress:
+            on_progress(index + 1, len(records))
+    places, place_of = _places(dataset)
+    images = _images(records, place_of, sizes_hw)
+    return DatasetStatistics(
+        classes=dataset.classes,
+        places=places,
+        images=images,
+        objects=_objects(records, images),
+        colours=sums.total() if colour_images else None,
+        colour_images=int(chosen.sum()),
+        unreadable=unreadable,
+        group_sizes=Counter(record.group for record in records if record.group is not None),
+        torn_groups=_torn_groups(records, place_of, len(dataset.splits)),
+        label_makers=Counter(maker for _, annotation in _annotations(records) if (maker := _maker(annotation))),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one image showed: its size and colours where they could be had, and why not."""
+
+    size_hw: tuple[int, int] | None
+    colours: ImageColours | None = None
+    problem: str | None = None
+
+
+def _look_at(task: tuple[ImageRecord, bool]) -> _Seen:
+    record, with_colours = task
+    try:
+        if with_colours:
+            image = record.read_image()
+            return _Seen((image.shape[0], image.shape[1]), ImageColours.of(record, image))
+        return _Seen(record.size_hw)
+    except MaskstreamError as error:
+        return _Seen(record.stated_size_hw, problem=str(error))
+
+
+def _sample(images: int, wanted: int) -> NDArray[np.bool_]:
+    """Which of `images` are among the `wanted` ones, (images,); the same ones each time."""
+    chosen = np.zeros(images, bool)
+    chosen[np.random.default_rng(0).permutation(images)[:wanted]] = True
+    return chosen
+
+
+def _places(dataset: Dataset) -> tuple[tuple[str, ...], Mapping[str, int]]:
+    """The places, and the index of each image's place by its name."""
+    places = (*dataset.splits, LEFT_OUT, NO_SPLIT)
+    place_of = dict.fromkeys((record.name for record in dataset.images), len(places) - 1)
+    place_of |= {entry.image: len(places) - 2 for entry in dataset.left_out}
+    place_of |= {name: index for index, names in enumerate(dataset.splits.values()) for name in names}
+    return places, place_of
+
+
+def _images(records: tuple[ImageRecord, ...], place_of: Mapping[str, int], sizes_hw: NDArray[np.int64]) -> Images:
+    crowds = np.array([sum(annotation.iscrowd for annotation in record.annotations) for record in records], np.int64)
+    annotations = np.array([len(record.annotations) for record in records], np.int64)
+    return Images(
+        size_hw=sizes_hw,
+        place=np.array([place_of[record.name] for record in records], np.int64),
+        class_id=np.array([NO_CLASS if r.class_id is None else r.class_id for r in records], np.int64),
+        objects=annotations - crowds,
+        crowds=crowds,
+    )
+
+
+def _annotations(records: tuple[ImageRecord, ...]) -> Iterator[tuple[int, Annotation]]:
+    """Every annotation with the index of its image."""
+    return ((index, annotation) for index, record in enumerate(records) for annotation in record.annotations)
+
+
+def _objects(records: tuple[ImageRecord, ...], images: Images) -> Objects:
+    count = int((images.objects + images.crowds).sum())
+    image = np.zeros(count, np.int64)
+    class_id = np.zeros(count, np.int64)
+    crowd = np.zeros(count, bool)
+    box_alone = np.zeros(count, bool)
+    boxes_xyxy = np.zeros((count, 4))
+    area_px = np.zeros(count)
+    for row, (index, annotation) in enumerate(_annotations(records)):
+        image[row], class_id[row], crowd[row] = index, annotation.class_id, annotation.iscrowd
+        box_alone[row] = not annotation.segmentation
+        boxes_xyxy[row], area_px[row] = annotation.box_xyxy, annotation.area_px
+    box_px = np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None).prod(axis=1)
+    image_hw = images.size_hw[image].astype(np.float64)
+    image_hw[image_hw == 0] = np.nan
+    return Objects(
+        image=image,
+        class_id=class_id,
+        crowd=crowd,
+        box_alone=box_alone,
+        boxes_xyxy=boxes_xyxy,
+        area_px=np.where(box_alone, box_px, area_px),
+        image_hw=image_hw,
+    )
+
+
+def _torn_groups(records: tuple[ImageRecord, ...], place_of: Mapping[str, int], splits: int) -> tuple[str, ...]:
+    """Groups with images in more than one split; where an image is left out, nothing leaks."""
+    first: dict[str, int] = {}
+    torn = {}
+    for record in records:
+        place = place_of[record.name]
+        if record.group is not None and place < splits and first.setdefault(record.group, place) != place:
+            torn[record.group] = True
+    return tuple(torn)
+
+
+def _maker(annotation: Annotation) -> str | None:
+    """Who made an annotation, where it tells."""
+    told = annotation.attributes.get(PROVENANCE_KEY)
+    return told if isinstance(told, str) else None
