@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,39 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return _read(path)[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an image file says of itself before its pixels.
+
+    Attributes
+    ----------
+    kind : Pillow's name of the file format, such as "JPEG".
+    stored_hw : height and width in pixels, as stored.
+    orientation : EXIF's, from 1 to 8, or whatever stands in its place; None where there is none.
+    """
+
+    kind: str
+    stored_hw: tuple[int, int]
+    orientation: object
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels after EXIF rotation."""
+        return self.stored_hw[::-1] if self.orientation in SIDEWAYS else self.stored_hw
+
+
+def read_header(path: Path) -> Header:
+    """Read what stands before the pixels.
+
+    Raises
+    ------
+    SourceError : the file is missing or no image; damage behind the header goes unseen.
+    """
+    with _readable(path), _open(path) as picture:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation)
+        return Header(picture.format or "unknown", (picture.height, picture.width), orientation)
+
+
 def read_size_hw(path: Path) -> tuple[int, int]:
     """Height and width in pixels after EXIF rotation, from the file's header alone.
 
@@ -58,9 +92,7 @@ def read_size_hw(path: Path) -> tuple[int, int]:
     ------
     SourceError : the file is missing or no image; damage behind the header goes unseen.
     """
-    with _readable(path), _open(path) as picture:
-        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
-        return (picture.width, picture.height) if turned else (picture.height, picture.width)
+    return read_header(path).size_hw
 
 
 def read_as_stored(path: Path) -> Image.Image:
