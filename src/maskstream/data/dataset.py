@@ -148,7 +148,7 @@ class Dataset:
         with whole_folder(folder) as temporary:
             (temporary / IMAGES).mkdir()
             for done, record in enumerate(self.images, start=1):
-                if _is_file(record.path):
+                if record.has_file:
                     copy = temporary / IMAGES / record.name
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(record.path, copy)
@@ -239,7 +239,7 @@ def _provenance_or_unknown(folder: Path, on_finding: OnFinding) -> Provenance:
 
 
 def _check_files(images: tuple[ImageRecord, ...]) -> None:
-    missing = [record.path for record in images if record.stated_size_hw and not _is_file(record.path)]
+    missing = [record.path for record in images if record.stated_size_hw and not record.has_file]
     if missing:
         raise DatasetError(
             missing[0],
@@ -247,10 +247,3 @@ def _check_files(images: tuple[ImageRecord, ...]) -> None:
             found=f"none ({len(missing)} of {len(images)} images are missing)",
             remedy="restore the files or import the dataset again",
         )
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name longer than the file system allows
-        return False

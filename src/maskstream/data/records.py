@@ -144,6 +144,14 @@ class ImageRecord:
         """
         return self.stated_size_hw or read_size_hw(self.path)
 
+    @property
+    def has_file(self) -> bool:
+        """Whether the image is there."""
+        try:
+            return self.path.is_file()
+        except OSError:  # a name longer than the file system allows
+            return False
+
     def read_image(self) -> NDArray[np.uint8]:
         """The image, (h, w, 3) uint8 RGB, EXIF rotation applied.
 
