@@ -172,7 +172,7 @@ def test_unicode_names_and_spaces(folder: Path) -> None:
         (label_csv.FORMAT, "image,label\n", "expected labelled images, found none"),
         (label_csv.FORMAT, "image,label\na,x,y\n", r"line 2: expected 2 cells \(image, label\)"),
         (label_csv.FORMAT, "", r"source: expected one table with a label an image, found none; name the CSV file"),
-        (onehot_csv.FORMAT, "image,A,B\na,1,0\nb,1,1\n", "line 3: expected a 1 in .* of one class, found it in A and B"),
+        (onehot_csv.FORMAT, "image,A,B\na,1,0\nb,1,1\n", "line 3: expected a 1 in .*, found it in A and B"),
         (onehot_csv.FORMAT, "image,A,B\na,1,0\nb,0,0\n", "line 3: expected a 1 in .*, found none; correct the row"),
         (onehot_csv.FORMAT, "image,A,B\na,1,0\nb,2,0\n", "line 3, A: expected 0 or 1, found '2'"),
         (onehot_csv.FORMAT, "image,A,B\na,1,0\nb,,1\n", "line 3, A: expected 0 or 1, found ''"),

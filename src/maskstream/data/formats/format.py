@@ -157,7 +157,8 @@ def splits_by_folder(names: Iterable[str]) -> dict[str, list[str]]:
     """Splits as the folders of the names say (`train/a.jpg`, `images/val/b.jpg`); none when one has no such folder."""
     splits: dict[str, list[str]] = {}
     for name in names:
-        found = [SPLIT_FOLDERS[part] for part in PurePosixPath(name).parts[:-1] if part in SPLIT_FOLDERS]
+        folders = (part.lower() for part in PurePosixPath(name).parts[:-1])
+        found = [SPLIT_FOLDERS[part] for part in folders if part in SPLIT_FOLDERS]
         if not found:
             return {}
         splits.setdefault(found[0], []).append(name)
