@@ -24,15 +24,13 @@ from numpy.typing import NDArray
 from maskstream.core.detections import Detections
 from maskstream.core.frame import Frame
 from maskstream.core.masks import CroppedMask
+from maskstream.core.quality import Light, sharpness
 
 PATCH_SIDE = 64
 """Every object is judged at this many pixels across, whatever its size in the frame."""
 
 SHARP = 0.35
-"""Median `_sharpness` of ten sharp dermoscopic pictures (0.2 to 0.44); from here on it is full quality."""
-
-BLACK, BURNT_OUT, GLARE = 8, 253, 230
-"""Levels: all channels at or below, any channel at or above, all channels at or above."""
+"""Median `sharpness` of ten sharp dermoscopic pictures (0.2 to 0.44); from here on it is full quality."""
 
 SHORTEST_CUT = 0.25
 """Quality that is left to an object which the image's border cuts off: it shows something still."""
@@ -71,11 +69,11 @@ def _observe_one(image: NDArray[np.uint8], box_xyxy: NDArray[np.float32], mask: 
     x1, y1, x2, y2 = _whole_pixels(box_xyxy, (image.shape[0], image.shape[1]))
     patch = _patch(image[y1:y2, x1:x2])
     grey = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    sharpness = _sharpness(grey)
+    sharp = sharpness(grey)
     readable = _readable_share(patch, _sample(mask, (x1, y1, x2, y2)))
-    quality = min(1.0, sharpness / SHARP) * readable * _whole_share(mask, (image.shape[0], image.shape[1]))
+    quality = min(1.0, sharp / SHARP) * readable * _whole_share(mask, (image.shape[0], image.shape[1]))
     size_px = math.sqrt((x2 - x1) * (y2 - y1))
-    bits = np.concatenate([_pattern(grey), _ring(size_px, _SIZE_STEPS), _ring(sharpness, _SHARPNESS_STEPS)])
+    bits = np.concatenate([_pattern(grey), _ring(size_px, _SIZE_STEPS), _ring(sharp, _SHARPNESS_STEPS)])
     return Observation(quality=round(float(quality), 4), view=np.packbits(bits).tobytes().hex())
 
 
@@ -110,30 +108,12 @@ def _sample(mask: CroppedMask, box_xyxy: tuple[int, int, int, int]) -> NDArray[n
     return sampled
 
 
-def _sharpness(grey: NDArray[np.float32]) -> float:
-    """Share of the grey steps that one more blur would take away: 0.45 when sharp, 0.05 when badly out of focus.
-
-    Being a share, it does not depend on the contrast. After Crete et al., "The blur effect" (2007).
-    """
-    steps = _mean_step(grey)
-    if steps == 0:
-        return 0.0
-    return max(0.0, 1 - _mean_step(cv2.GaussianBlur(grey, (0, 0), 1.0).astype(np.float32, copy=False)) / steps)
-
-
-def _mean_step(grey: NDArray[np.float32]) -> float:
-    return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
-
-
 def _readable_share(patch: NDArray[np.uint8], on_object: NDArray[np.bool_]) -> float:
     """Share of the object's pixels that are not black, burnt out or under glare; 0 for an empty mask."""
     object_px = np.count_nonzero(on_object)
     if not object_px:
         return 0.0
-    red, green, blue = cv2.split(patch)
-    darkest, brightest = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
-    lost = (brightest <= BLACK) | (brightest >= BURNT_OUT) | (darkest >= GLARE)
-    return 1.0 - np.count_nonzero(lost & on_object) / object_px
+    return 1.0 - np.count_nonzero(Light.of(patch).lost & on_object) / object_px
 
 
 def _whole_share(mask: CroppedMask, size_hw: tuple[int, int]) -> float:
