@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -108,6 +109,29 @@ def read_as_stored(path: Path) -> Image.Image:
         _check_size(path, picture)
         picture.load()
         return ImageOps.exif_transpose(picture)
+
+
+def read_grey_square(path: Path, side_px: int) -> NDArray[np.uint8]:
+    """The brightness of one image, squeezed to a square; a large JPEG is decoded at a fraction of its size.
+
+    The EXIF orientation is applied. The square is no larger than the image's shorter side.
+
+    Returns
+    -------
+    ndarray of shape (k, k), uint8, with k = `side_px` or less.
+
+    Raises
+    ------
+    SourceError : as `read_image`.
+    """
+    with _readable(path), _open(path) as picture:
+        _check_size(path, picture)
+        side_px = min(side_px, *picture.size)
+        picture.draft("L", (side_px, side_px))
+        picture = ImageOps.exif_transpose(picture)
+        plain = picture.mode == "L" and "transparency" not in picture.info
+        grey = np.asarray(picture) if plain else cv2.cvtColor(_to_rgb(path, picture), cv2.COLOR_RGB2GRAY)
+        return cv2.resize(grey, (side_px, side_px), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _read(path: Path) -> tuple[NDArray[np.uint8], int]:
