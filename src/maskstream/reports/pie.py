@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -21,7 +22,7 @@ SLICE_LIMIT = 12
 WIDTH = 360
 """Width of the drawing: that of a phone, so that its letters are never made smaller."""
 
-_RADIUS, _TOP, _ROW = 92, 8, 26
+_RADIUS, _TOP, _ROW, _LINE = 92, 8, 26, 18
 _LABEL_CHARACTERS = 32
 _FONT = "-apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', Arial, sans-serif"
 
@@ -48,8 +49,7 @@ def pie_svg(slices: Sequence[tuple[str, int]], title: str, *, kept: int = 1) -> 
     colours = _colours(len(slices), kept)
     rows = _merge_tail([(label, count, colour) for (label, count), colour in zip(slices, colours, strict=True)])
     total = sum(count for _, count, _ in rows)
-    legend_top = _TOP + 2 * _RADIUS + 14
-    height = legend_top + _ROW * max(len(rows), 1) + 4
+    legend, end = _legend(rows, total, _TOP + 2 * _RADIUS + 14)
     told = "; ".join(f"{label}: {count}, {_share(count, total)}" for label, count, _ in rows) or "nothing"
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" class="pie" viewBox="0 0 {width} {height}" width="{width}" '
@@ -57,12 +57,12 @@ def pie_svg(slices: Sequence[tuple[str, int]], title: str, *, kept: int = 1) -> 
         "<title>{title}</title><desc>{told}</desc>{wedges}{legend}</svg>"
     ).format(
         width=WIDTH,
-        height=height,
+        height=round(end + 4),
         font=_FONT,
         title=title,
         told=told,
         wedges=_wedges(rows, total),
-        legend=_legend(rows, total, legend_top),
+        legend=legend,
     )
 
 
@@ -115,22 +115,19 @@ def _wedge(x: float, y: float, start: float, end: float) -> str:
     return f"M{x:g} {y:g}L{x1:.2f} {y1:.2f}A{_RADIUS} {_RADIUS} 0 {large} 1 {x2:.2f} {y2:.2f}Z"
 
 
-def _legend(rows: list[tuple[str, int, str]], total: int, top: float) -> Markup:
-    lines = Markup("")
-    for number, (label, count, colour) in enumerate(rows):
-        baseline = top + _ROW * number + 18
-        lines += Markup(
-            '<rect x="4" y="{}" width="13" height="13" rx="3" fill="{}" stroke="#000" stroke-opacity="0.3"/>'
-            '<text x="26" y="{}">{}</text><text x="{}" y="{}" text-anchor="end" font-weight="600">{}</text>'
-            '<text x="{}" y="{}" text-anchor="end" fill="#566166">{}</text>'
-        ).format(
-            baseline - 11.5, colour, baseline, _cut(label),
-            WIDTH - 62, baseline, f"{count:,}".replace(",", "\u202f"),
-            WIDTH - 4, baseline, _share(count, total),
-        )  # fmt: skip
-    return lines
-
-
-def _cut(label: str) -> str:
-    """As much of a label as there is room for; the drawing's description has all of it."""
-    return label if len(label) <= _LABEL_CHARACTERS else label[: _LABEL_CHARACTERS - 1].rstrip() + "…"
+def _legend(rows: list[tuple[str, int, str]], total: int, top: float) -> tuple[Markup, float]:
+    """Swatch, label, count and percentage a row, and where they end; a long label takes two lines."""
+    drawn, y = Markup(""), top
+    for label, count, colour in rows:
+        lines = textwrap.wrap(label, _LABEL_CHARACTERS, max_lines=2, placeholder="…") or [""]
+        drawn += Markup(
+            '<rect x="4" y="{:g}" width="13" height="13" rx="3" fill="{}" stroke="#000" stroke-opacity="0.3"/>'
+        ).format(y + 6.5, colour)
+        for number, line in enumerate(lines):
+            drawn += Markup('<text x="26" y="{:g}">{}</text>').format(y + 18 + _LINE * number, line)
+        drawn += Markup(
+            '<text x="{}" y="{y:g}" text-anchor="end" font-weight="600">{}</text>'
+            '<text x="{}" y="{y:g}" text-anchor="end" fill="#566166">{}</text>'
+        ).format(WIDTH - 62, f"{count:,}".replace(",", "\u202f"), WIDTH - 4, _share(count, total), y=y + 18)
+        y += _ROW + _LINE * (len(lines) - 1)
+    return drawn, y
