@@ -28,6 +28,7 @@ from maskstream.data.formats.labelme_document import (
     read_document,
 )
 from maskstream.data.formats.labelme_images import Picture, PictureFinder
+from maskstream.data.formats.labelme_labels import LABELS, listed_labels
 from maskstream.data.formats.labelme_objects import EXTRA, Objects, annotation, sort_out
 from maskstream.data.formats.labelme_provenance import CORRECTED, PREANNOTATION, PROVENANCE, History, history
 from maskstream.data.formats.labelme_shapes import WITHOUT_AREA
@@ -35,9 +36,6 @@ from maskstream.data.formats.labelme_write import write
 from maskstream.data.listing import Listing, list_folder
 from maskstream.data.records import Annotation, ImageRecord
 from maskstream.errors import DatasetError
-
-LABELS = "labels.txt"
-"""A file that lists the labels, one a line, as `labelme --labels` takes it."""
 
 TRIED = 50
 """JSON files that recognising a folder looks into."""
@@ -89,7 +87,7 @@ def read(source: Path, options: ReadOptions) -> Dataset:
         if options.on_progress:
             options.on_progress(done, len(names))
     _check_one_each(labelled)
-    listed = _listed_labels(folder)
+    listed = tuple(label for label in listed_labels(folder) if label not in NO_CLASSES)
     classes = _classes(listed, labelled)
     class_ids = {label: class_id for class_id, label in enumerate(classes)}
     records = [_record(entry, class_ids, number) for number, entry in enumerate(labelled, start=1)]
@@ -165,19 +163,6 @@ def _check_one_each(labelled: Iterable[_Labelled]) -> None:
                 remedy="keep one of the two",
             )
         document_of[name] = document
-
-
-def _listed_labels(folder: Path) -> tuple[str, ...]:
-    """The classes that `labels.txt` lists; none where there is no such file."""
-    path = folder / LABELS
-    if not path.is_file():
-        return ()
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(path, expected="a text file", found=str(error), remedy="save it as UTF-8") from error
-    labels = (line.strip() for line in lines)
-    return tuple(dict.fromkeys(label for label in labels if label and label not in NO_CLASSES))
 
 
 def _classes(listed: Sequence[str], labelled: Sequence[_Labelled]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from maskstream.data.checked_json import Block
 from maskstream.data.formats.labelme_document import Document
 from maskstream.data.formats.labelme_shapes import geometry_sha256
+from maskstream.errors import DatasetError
 
 STAMP = "maskstream"
 
@@ -108,10 +109,6 @@ def history(document: Document, groups: Sequence[Sequence[int]]) -> History | No
     Parameters
     ----------
     groups : indices of the shapes of each object.
-
-    Raises
-    ------
-    DatasetError : a mask cannot be decoded.
     """
     stamp = stamp_of(document.content, DocumentStamp)
     written = _written_shapes(document)
@@ -141,7 +138,10 @@ def _written_shapes(document: Document) -> dict[int, ShapeStamp]:
 
 
 def _keeps_outline(shape: dict[str, Any], stamp: ShapeStamp) -> bool:
-    return geometry_sha256(shape) == stamp.shape_sha256
+    try:
+        return geometry_sha256(shape) == stamp.shape_sha256
+    except DatasetError:  # a mask that cannot be decoded is none that was written
+        return False
 
 
 def _changes(document: Document, group: Sequence[int], written: dict[int, ShapeStamp]) -> tuple[str, ...] | None:
