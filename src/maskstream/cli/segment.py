@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from maskstream.cli.new_folder import new_folder
 from maskstream.cli.progress import progress_bar
 from maskstream.errors import OutputError
 from maskstream.pipeline import run
@@ -35,7 +36,7 @@ def segment(
         raise OutputError(
             "--resume", expected="--out with the run to go on with", found="no --out", remedy="name the run folder"
         )
-    folder = out or _new_folder(source)
+    folder = out or new_folder(RUNS, source)
     console = Console(stderr=True)
     with progress_bar("segmenting", "fps", console) as on_frame:
         try:
@@ -46,13 +47,3 @@ def segment(
             raise typer.Exit(EXIT_INTERRUPTED) from None
     report = write_run_report(folder)
     console.print(f"report: {report}", highlight=False, soft_wrap=True, markup=False)
-
-
-def _new_folder(source: str) -> Path:
-    """The first folder of `runs/segment` named after the source that is not there yet."""
-    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(source).stem or source).strip("-.") or "run"
-    folder, number = RUNS / name, 1
-    while folder.exists():
-        number += 1
-        folder = RUNS / f"{name}-{number}"
-    return folder

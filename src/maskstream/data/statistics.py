@@ -17,94 +17,19 @@ from maskstream.core.classes import Classes
 from maskstream.core.parallel import OnProgress, ordered_map
 from maskstream.data.colour_statistics import Colours, ColourSums, ImageColours
 from maskstream.data.dataset import Dataset
+from maskstream.data.formats.labelme_provenance import PROVENANCE
 from maskstream.data.records import Annotation, ImageRecord
+from maskstream.data.statistics_columns import NO_CLASS, Images, Objects
 from maskstream.errors import MaskstreamError
 
 LEFT_OUT, NO_SPLIT = "left out", "in no split"
 """Where an image is that no split holds: left out for a reason, or just not assigned."""
-
-NO_CLASS = -1
 
 COLOUR_IMAGES = 2000
 """Images read for colours unless more are asked for, chosen by chance with a fixed seed."""
 
 SMALL_PX, MEDIUM_PX = 32**2, 96**2
 """COCO's bounds of small and medium objects, in pixels of area: https://cocodataset.org/#detection-eval."""
-
-PROVENANCE_KEY = "provenance"
-"""Attribute of an annotation that says who made it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Images:
-    """One entry an image, in the dataset's order.
-
-    Attributes
-    ----------
-    size_hw : (n, 2) int64, height and width in pixels; 0 where the labels do not tell and the file cannot.
-    place : (n,) int64, index into `DatasetStatistics.places`.
-    class_id : (n,) int64, class of the image as a whole; -1 for none.
-    objects, crowds : (n,) int64, how many it holds.
-    """
-
-    size_hw: NDArray[np.int64]
-    place: NDArray[np.int64]
-    class_id: NDArray[np.int64]
-    objects: NDArray[np.int64]
-    crowds: NDArray[np.int64]
-
-    def distinct_sizes(self) -> list[tuple[tuple[int, int], int]]:
-        """Height and width with the number of such images, most frequent first; unknown sizes are not in it."""
-        known = self.size_hw[self.size_hw.all(axis=1)]
-        sizes, counts = np.unique(known, axis=0, return_counts=True)
-        found = [((int(height), int(width)), int(count)) for (height, width), count in zip(sizes, counts, strict=True)]
-        return sorted(found, key=lambda entry: -entry[1])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Objects:
-    """One entry an annotation, in the order of images and annotations; crowds are among them.
-
-    Attributes
-    ----------
-    image : (n,) int64, index of the image.
-    class_id : (n,) int64.
-    crowd : (n,) bool.
-    box_alone : (n,) bool, whether there is no mask.
-    boxes_xyxy : (n, 4) float64, pixels.
-    area_px : (n,) float64, as the labels state it; that of the box where there is no mask.
-    image_hw : (n, 2) float64, size of the image; NaN where it is not known.
-    """
-
-    image: NDArray[np.int64]
-    class_id: NDArray[np.int64]
-    crowd: NDArray[np.bool_]
-    box_alone: NDArray[np.bool_]
-    boxes_xyxy: NDArray[np.float64]
-    area_px: NDArray[np.float64]
-    image_hw: NDArray[np.float64]
-
-    @property
-    def area_share(self) -> NDArray[np.float64]:
-        """Area as a share of the image, (n,); NaN where the image's size is not known."""
-        return np.asarray(self.area_px / self.image_hw.prod(axis=1))
-
-    @property
-    def equivalent_diameter_px(self) -> NDArray[np.float64]:
-        """Diameter of the disc of the same area, (n,): 2 sqrt(A / pi)."""
-        return np.asarray(2 * np.sqrt(self.area_px / np.pi))
-
-    @property
-    def aspect(self) -> NDArray[np.float64]:
-        """Width of the box over its height, (n,); NaN for a box without width or height."""
-        width, height = (self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2]).T
-        proper = (width > 0) & (height > 0)
-        return np.asarray(np.divide(width, height, out=np.full(len(width), np.nan), where=proper))
-
-    @property
-    def centres(self) -> NDArray[np.float64]:
-        """Centre of the box, (n, 2) of x, y as shares of the image's width and height; NaN for an unknown size."""
-        return np.asarray((self.boxes_xyxy[:, :2] + self.boxes_xyxy[:, 2:]) / 2 / self.image_hw[:, ::-1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +43,8 @@ class DatasetStatistics:
     images, objects : what is known of each.
     colours : None when none were asked for.
     colour_images : how many images were to be read for colours.
-    unreadable : why images could not be read or measured, by name.
+    missing : names of the images that are not there.
+    unreadable : why images that are there could not be read or measured, by name.
     group_sizes : images of each group.
     torn_groups : groups with images in more than one split.
     label_makers : annotations by who made them; those that do not tell are not in it.
@@ -130,6 +56,7 @@ class DatasetStatistics:
     objects: Objects
     colours: Colours | None
     colour_images: int
+    missing: tuple[str, ...]
     unreadable: Mapping[str, str]
     group_sizes: Mapping[str, int]
     torn_groups: tuple[str, ...]
@@ -185,11 +112,12 @@ def collect(
     on_progress : told how many images are done.
     """
     records = dataset.images
-    chosen = _sample(len(records), colour_images)
+    there = np.array([record.has_file for record in records], bool)
+    chosen = _sample(there, colour_images)
     sums = ColourSums(len(dataset.classes))
     sizes_hw = np.zeros((len(records), 2), np.int64)
     unreadable: dict[str, str] = {}
-    for index, seen in enumerate(ordered_map(_look_at, zip(records, chosen.tolist(), strict=True))):
+    for index, seen in enumerate(ordered_map(_look_at, zip(records, there, chosen, strict=True))):
         record = records[index]
         sizes_hw[index] = seen.size_hw or (0, 0)
         if seen.colours is not None:
@@ -207,6 +135,7 @@ def collect(
         objects=_objects(records, images),
         colours=sums.total() if colour_images else None,
         colour_images=int(chosen.sum()),
+        missing=tuple(record.name for record, found in zip(records, there, strict=True) if not found),
         unreadable=unreadable,
         group_sizes=Counter(record.group for record in records if record.group is not None),
         torn_groups=_torn_groups(records, place_of, len(dataset.splits)),
@@ -223,8 +152,11 @@ class _Seen:
     problem: str | None = None
 
 
-def _look_at(task: tuple[ImageRecord, bool]) -> _Seen:
-    record, with_colours = task
+def _look_at(task: tuple[ImageRecord, np.bool_, np.bool_]) -> _Seen:
+    """Look at an image: whether it is there, and whether its colours are wanted."""
+    record, there, with_colours = task
+    if not there:
+        return _Seen(record.stated_size_hw)
     try:
         if with_colours:
             image = record.read_image()
@@ -234,10 +166,10 @@ def _look_at(task: tuple[ImageRecord, bool]) -> _Seen:
         return _Seen(record.stated_size_hw, problem=str(error))
 
 
-def _sample(images: int, wanted: int) -> NDArray[np.bool_]:
-    """Which of `images` are among the `wanted` ones, (images,); the same ones each time."""
-    chosen = np.zeros(images, bool)
-    chosen[np.random.default_rng(0).permutation(images)[:wanted]] = True
+def _sample(there: NDArray[np.bool_], wanted: int) -> NDArray[np.bool_]:
+    """Which images are among the `wanted` ones of those that are there, (n,); the same ones each time."""
+    chosen = np.zeros(len(there), bool)
+    chosen[np.random.default_rng(0).permutation(np.flatnonzero(there))[:wanted]] = True
     return chosen
 
 
@@ -306,5 +238,5 @@ def _torn_groups(records: tuple[ImageRecord, ...], place_of: Mapping[str, int], 
 
 def _maker(annotation: Annotation) -> str | None:
     """Who made an annotation, where it tells."""
-    told = annotation.attributes.get(PROVENANCE_KEY)
+    told = annotation.attributes.get(PROVENANCE)
     return told if isinstance(told, str) else None

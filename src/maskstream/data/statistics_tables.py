@@ -58,6 +58,7 @@ def summary(dataset: Dataset, statistics: DatasetStatistics) -> dict[str, Any]:
         "images": len(dataset.images),
         "images_without_objects": int((images.objects + images.crowds == 0).sum()),
         "images_of_unknown_size": int((~images.size_hw.all(axis=1)).sum()),
+        "missing_images": len(statistics.missing),
         "unreadable_images": len(statistics.unreadable),
         "objects": int(images.objects.sum()),
         "crowds": int(images.crowds.sum()),

@@ -46,7 +46,7 @@ def _used(table: NDArray[np.int64]) -> int:
 def notices(statistics: DatasetStatistics, loading: Sequence[Finding]) -> list[str]:
     """What a reader must mind, the gravest first."""
     images, objects = statistics.images, statistics.objects
-    torn, unreadable = len(statistics.torn_groups), len(statistics.unreadable)
+    torn, missing, unreadable = map(len, (statistics.torn_groups, statistics.missing, statistics.unreadable))
     unlabelled = int(((images.objects + images.crowds == 0) & (images.class_id < 0)).sum())
     box_alone = int((objects.box_alone & ~objects.crowd).sum())
     counts = statistics.instances().sum(axis=1) + statistics.images_of().sum(axis=1)
@@ -55,7 +55,8 @@ def notices(statistics: DatasetStatistics, loading: Sequence[Finding]) -> list[s
     said = [
         (torn, f"{counted(torn, 'group')} with images in more than one split: figures from these splits are too good."),
         (len(loading), f"{counted(len(loading), 'fault')} in the dataset's files; the entries are not counted here."),
-        (unreadable, f"{counted(unreadable, 'image')} could not be read: sizes or colours are missing for them."),
+        (missing, f"{counted(missing, 'image')} not there (yet): labels are counted, colours are not."),
+        (unreadable, f"{counted(unreadable, 'image')} that cannot be read: labels are counted, colours are not."),
         (degenerate, f"{counted(degenerate, 'object')} with a box that has no width or no height."),
         (box_alone, f"{counted(box_alone, 'object')} known by box alone: area of the box, and no colour."),
         (unlabelled, f"{counted(unlabelled, 'image')} without any label."),

@@ -8,21 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from maskstream import __version__
 from maskstream.core.files import whole_folder
+from maskstream.core.parallel import OnProgress
 from maskstream.data import statistics_tables as tables
 from maskstream.data.colour_statistics import ColourHistogram
 from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding
-from maskstream.data.statistics import DatasetStatistics
-from maskstream.draw.palette import object_colour
+from maskstream.data.statistics import COLOUR_IMAGES, DatasetStatistics, collect
 from maskstream.reports import dataset_facts as facts
 from maskstream.reports import words
 from maskstream.reports.charts import channels_svg
+from maskstream.reports.class_rows import ClassRow, class_rows, class_total
 from maskstream.reports.dataset_charts import object_charts, percent_told
 from maskstream.reports.examples import CLASSES_SHOWN, class_examples
 from maskstream.reports.page import write_page
@@ -50,33 +49,6 @@ _FILES = {
 
 
 @dataclass(frozen=True, slots=True)
-class ClassRow:
-    """One class as the tables show it.
-
-    Attributes
-    ----------
-    colour : in which its masks are drawn, `#rrggbb`.
-    images : images with at least one object of it.
-    objects, crowds : how many there are of it.
-    labelled : images that are of the class as a whole.
-    share : of all objects (or of all labelled images where no class has objects), 0..1.
-    median_share : of its objects' areas, as a share of the image; None where it is not known.
-    places : images, objects and labelled images in each place.
-    """
-
-    class_id: int
-    name: str
-    colour: str
-    images: int
-    objects: int
-    crowds: int
-    labelled: int
-    share: float
-    median_share: float | None
-    places: tuple[tuple[int, int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ColourRow:
     """Colours of a class, or of the background."""
 
@@ -88,29 +60,36 @@ class ColourRow:
     chart: Markup | None
 
 
-def write_dataset_report(
-    folder: Path, dataset: Dataset, statistics: DatasetStatistics, loading: Sequence[Finding] = ()
-) -> Path:
+def describe(
+    dataset: Dataset,
+    folder: Path,
+    *,
+    colour_images: int = COLOUR_IMAGES,
+    loading: Sequence[Finding] = (),
+    on_progress: OnProgress | None = None,
+) -> DatasetStatistics:
     """Write the page and its tables into a new folder, which appears whole or not at all.
 
     Parameters
     ----------
     folder : must be new or empty.
-    statistics : of this dataset, see `maskstream.data.statistics.collect`.
+    colour_images : how many images to read for their colours at most.
     loading : what was wrong with the dataset's files and left out on reading.
+    on_progress : told how many images were looked at.
 
     Returns
     -------
-    The path of the page.
+    What the page shows; the page is `PAGE` in the folder.
 
     Raises
     ------
     OutputError : the folder is in use or cannot be written.
     """
     with whole_folder(folder) as temporary:
+        statistics = collect(dataset, colour_images=colour_images, on_progress=on_progress)
         tables.write_tables(temporary, dataset, statistics)
         write_page(temporary / PAGE, "dataset_report", _content(dataset, statistics, loading))
-    return folder / PAGE
+    return statistics
 
 
 def _content(dataset: Dataset, statistics: DatasetStatistics, loading: Sequence[Finding]) -> dict[str, Any]:
@@ -129,7 +108,7 @@ def _content(dataset: Dataset, statistics: DatasetStatistics, loading: Sequence[
         "verdict": facts.verdict(statistics),
         "notices": facts.notices(statistics, loading),
         "rows": rows,
-        "total": _total(statistics),
+        "total": class_total(statistics),
         "has_objects": any(row.objects for row in rows) or not any(row.labelled for row in rows),
         "has_labelled": any(row.labelled for row in rows),
         "has_crowds": any(row.crowds for row in rows),
@@ -149,60 +128,6 @@ def _content(dataset: Dataset, statistics: DatasetStatistics, loading: Sequence[
         "files": list(_FILES.items()),
         "tall": TALL_TABLE,
     }
-
-
-def class_rows(statistics: DatasetStatistics) -> list[ClassRow]:
-    """The classes, most frequent first."""
-    instances, with_objects, labelled = statistics.instances(), statistics.images_with(), statistics.images_of()
-    crowds = statistics.instances(crowd=True).sum(axis=1)
-    weights = (instances if instances.any() else labelled).sum(axis=1)
-    rows = [
-        ClassRow(
-            class_id=class_id,
-            name=name,
-            colour="#{:02x}{:02x}{:02x}".format(*object_colour(0, class_id)),
-            images=int(with_objects[class_id].sum()),
-            objects=int(instances[class_id].sum()),
-            crowds=int(crowds[class_id]),
-            labelled=int(labelled[class_id].sum()),
-            share=float(weights[class_id] / max(weights.sum(), 1)),
-            median_share=_median_share(statistics, class_id),
-            places=_by_place(with_objects[class_id], instances[class_id], labelled[class_id]),
-        )
-        for class_id, name in enumerate(statistics.classes)
-    ]
-    return sorted(rows, key=lambda row: (-row.objects, -row.labelled, row.class_id))
-
-
-def _total(statistics: DatasetStatistics) -> ClassRow:
-    """All classes together; an image that holds several of them counts once."""
-    instances, labelled = statistics.instances().sum(axis=0), statistics.images_of().sum(axis=0)
-    images = statistics.images
-    with_objects = np.bincount(images.place[images.objects > 0], minlength=len(statistics.places))
-    return ClassRow(
-        class_id=-1,
-        name="total",
-        colour="",
-        images=int(with_objects.sum()),
-        objects=int(instances.sum()),
-        crowds=int(images.crowds.sum()),
-        labelled=int(labelled.sum()),
-        share=1.0,
-        median_share=_median_share(statistics, None),
-        places=_by_place(with_objects, instances, labelled),
-    )
-
-
-def _by_place(*counts: NDArray[np.int64]) -> tuple[tuple[int, int, int], ...]:
-    return tuple((int(a), int(b), int(c)) for a, b, c in zip(*counts, strict=True))
-
-
-def _median_share(statistics: DatasetStatistics, class_id: int | None) -> float | None:
-    """Median area of a class's objects, or of all, as a share of their images."""
-    objects = statistics.objects
-    chosen = ~objects.crowd & np.isfinite(objects.area_share)
-    shares = objects.area_share[chosen if class_id is None else chosen & (objects.class_id == class_id)]
-    return float(np.median(shares)) if shares.size else None
 
 
 def _shown_places(statistics: DatasetStatistics) -> list[tuple[int, str, int]]:

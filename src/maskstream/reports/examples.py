@@ -69,7 +69,8 @@ def class_examples(dataset: Dataset, statistics: DatasetStatistics, class_ids: S
 def _choose(dataset: Dataset, statistics: DatasetStatistics, class_id: int) -> list[_Choice]:
     """Objects evenly from the smallest to the largest; whole images where the class has no objects."""
     objects, images = statistics.objects, statistics.images
-    readable = np.array([record.name not in statistics.unreadable for record in dataset.images], bool)
+    lost = {*statistics.missing, *statistics.unreadable}
+    readable = np.array([record.name not in lost for record in dataset.images], bool)
     rows = np.flatnonzero((objects.class_id == class_id) & ~objects.crowd & readable[objects.image])
     if not rows.size:
         indices = _evenly(np.flatnonzero((images.class_id == class_id) & readable))
