@@ -13,7 +13,7 @@ from skimage.measure import label
 
 from maskstream.core import masks
 from maskstream.core.masks import EMPTY, CroppedMask
-from maskstream.core.polygons import Ring, crosses_itself, keyhole, signed_area, simplify, trace
+from maskstream.core.polygons import Ring, clip, crosses_itself, keyhole, signed_area, simplify, trace
 
 bitmaps = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12))
 coordinates = st.integers(-2, 14).map(float) | st.floats(-2, 14, allow_nan=False)
@@ -240,3 +240,23 @@ def distance_to(point: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:
     along = end - start
     share = np.clip((point - start) @ along / (along @ along), 0, 1) if along @ along else 0.0
     return float(np.hypot(*(point - (start + share * along))))
+
+
+def test_clip_by_hand() -> None:
+    square = ring((-2, -2), (4, -2), (4, 4), (-2, 4))
+    for size_hw, width, height in (((10, 10), 4, 4), ((3, 2), 2, 3)):
+        clipped = clip(square, size_hw)
+        assert {tuple(point) for point in clipped.tolist()} == {(0, 0), (width, 0), (width, height), (0, height)}
+        assert signed_area(clipped) == width * height
+    assert clip(square - 10, (10, 10)).shape == (0, 2)
+    assert clip(ring(), (4, 4)).shape == (0, 2)
+    inside = ring((0, 0), (10, 0), (10, 10))
+    assert clip(inside, (10, 10)) is inside
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(3, 9))
+def test_clipped_ring_holds_the_same_pixels(seed: int, corners: int) -> None:
+    points = np.random.default_rng(seed).uniform(-20, 36, (corners, 2))
+    clipped = clip(points, SIZE_HW)
+    assert np.array_equal(filled([clipped]), filled([points]))
+    assert ((clipped >= 0) & (clipped <= 16)).all()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from maskstream.core.crossings import Indices, Ring, crosses_itself, turns
 from maskstream.core.masks import CroppedMask
 
-__all__ = ["Ring", "Shape", "crosses_itself", "keyhole", "signed_area", "simplify", "trace"]
+__all__ = ["Ring", "Shape", "clip", "crosses_itself", "keyhole", "signed_area", "simplify", "trace"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,6 +166,21 @@ def _distances(points: Ring, start: Ring, end: Ring) -> NDArray[np.float64]:
     share = np.clip((points - start) @ along / length_squared, 0, 1) if length_squared else np.zeros(len(points))
     offsets = points - start - share[:, None] * along
     return np.asarray(np.hypot(offsets[:, 0], offsets[:, 1]))
+
+
+def clip(ring: Ring, size_hw: tuple[int, int]) -> Ring:
+    """What of a ring lies inside an image (Sutherland and Hodgman, 1974); parts of it stay tied along the border."""
+    height, width = size_hw
+    for axis, border, inwards in ((0, 0, 1), (0, width, -1), (1, 0, 1), (1, height, -1)):
+        depth = inwards * (ring[:, axis] - border)
+        inside, next_depth = depth >= 0, np.roll(depth, -1)
+        leaves = inside != np.roll(inside, -1)
+        if not inside.all():
+            share = np.divide(depth, depth - next_depth, out=np.zeros(len(ring)), where=leaves)
+            cuts = ring + share[:, None] * (np.roll(ring, -1, axis=0) - ring)
+            cuts[:, axis] = border
+            ring = np.stack([ring, cuts], axis=1)[np.column_stack([inside, leaves])]
+    return ring
 
 
 def keyhole(rings: Sequence[Ring]) -> Ring:
