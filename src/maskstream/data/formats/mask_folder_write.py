@@ -33,7 +33,7 @@ from maskstream.data.formats.mask_pixels import BACKGROUND, IGNORE, MaskKind, Rg
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
 
-NAME = "mask-folder"
+NAME = "mask_folder"
 IGNORED = "ignored"
 """Key, among the attributes of an image, of the pixels that are of no certain class, as RLE."""
 

@@ -62,7 +62,7 @@ def read_legend(listing: Listing, classes: Classes, colours: Mapping[Rgb, str]) 
         path = listing.folder / name
         last = path.name.lower()
         if last in CLASS_FILES:
-            named = _same(path, named, _class_names(path))
+            named = _same(path, named, class_names(path))
         elif last == COLOURS and not colours:
             found = _colours(path)
             by_colour = _same(path, by_colour, found)
@@ -104,8 +104,13 @@ def _same(path: Path, before: Said, found: Said) -> Said:
     return found
 
 
-def _class_names(path: Path) -> Classes:
-    """A name a line; names of the background at the top are left out."""
+def class_names(path: Path) -> Classes:
+    """The names that a file lists, one a line; names of the background at the top are left out.
+
+    Raises
+    ------
+    DatasetError : the file is missing, is no text, names nothing, or one name twice.
+    """
     names = [text for _, text in _lines(path)]
     while names and names[0].lower() in NO_CLASS:
         names.pop(0)
