@@ -35,10 +35,14 @@ class SplitsFile(Block):
 
 
 class SplitFault(NamedTuple):
-    """A name that does not belong where it stands: the split (None: left out), its position there, and why."""
+    """A name that does not belong where it stands: the split (None: left out), its position there, and why.
+
+    `image` is the name where it is that of an image.
+    """
 
     split: str | None
     position: int
+    image: str | None
     code: str
     error: DatasetError
 
@@ -62,7 +66,7 @@ def split_faults(
                 key_of[name] = key
                 continue
             error = DatasetError(f"{path}: {key}", expected=expected, found=found, remedy=remedy)
-            yield SplitFault(split, position, code, error)
+            yield SplitFault(split, position, name if name in known else None, code, error)
 
 
 def read_leniently(path: Path, known: Collection[str], on_finding: OnFinding) -> SplitsFile:
@@ -80,7 +84,7 @@ def read_leniently(path: Path, known: Collection[str], on_finding: OnFinding) ->
     ordered = {name: content.splits[name] for name in ranked}
     wrong: set[tuple[str | None, int]] = set()
     for fault in split_faults(path, ordered, content.left_out, known):
-        on_finding(Finding.of(fault.error, fault.code, fix="takes the name out there"))
+        on_finding(Finding.of(fault.error, fault.code, image=fault.image, fix="takes the name out there"))
         wrong.add((fault.split, fault.position))
     splits = {
         split: [name for position, name in enumerate(names) if (split, position) not in wrong]
