@@ -6,54 +6,19 @@ import base64
 import re
 import shutil
 from collections import Counter
-from html.parser import HTMLParser
 
 import cv2
 import numpy as np
 import pytest
 from browser import ask, screenshot
 from found_objects import disk, found
+from html_page import Page
 from run_folders import film_run, line, moving_disk, picture_run, summary, track, write_film, write_tables
 
 from maskstream.core.detections import Detections
 from maskstream.errors import SourceError
 from maskstream.reports import embedded
 from maskstream.reports.run_report import OPEN_CARDS, write_run_report
-
-VOID = {"meta", "link", "img", "input", "br"}
-
-
-class Page(HTMLParser):
-    """Elements, texts and ids of a page; fails on tags that do not close."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self.open, self.texts = [], [], []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID and not self.in_svg():
-            self.open.append(tag)
-
-    def in_svg(self):
-        return "svg" in self.open
-
-    def handle_endtag(self, tag):
-        if not self.in_svg() or tag == "svg":
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not self.open or self.open[-1] not in ("style", "script"):
-            self.texts.append(data)
-
-    @property
-    def text(self):
-        return re.sub(r"\s+", " ", " ".join(self.texts).replace("\xa0", " "))
-
-    def all(self, tag, css_class=None):
-        return [a for t, a in self.elements if t == tag and (css_class is None or css_class in (a.get("class") or ""))]
 
 
 def page_of(run):
