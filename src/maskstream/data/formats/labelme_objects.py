@@ -81,41 +81,9 @@ def annotation(
     return replace(bare.with_extent(None, None, size_hw), iscrowd=crowd)
 
 
-def shapes_of(
-    annotation: Annotation, label: str, size_hw: tuple[int, int], new_groups: Iterator[int], place: str
-) -> Iterator[tuple[int | None, dict[str, Any]]]:
-    """The shapes of an object, each with its place among those of the document it came from, None for new ones.
+class Kept(Block):
+    """What is kept of the shapes that an object was read from: their places in the document, and every key."""
 
-    An object that is as it was read from labelme comes back with the same shapes; where its outline changed since, it
-    becomes polygons or a mask that keep all else. An object without pixels or points gives none.
-
-    Parameters
-    ----------
-    new_groups : where to take a `group_id` from, for an object that has become several shapes.
-    place : of the object, for messages.
-
-    Raises
-    ------
-    DatasetError : what is kept of labelme's shapes was altered and makes no sense.
-    """
-    extra = _extra(annotation, place)
-    kept = [shape | {"label": label} for shape in extra.shapes]
-    as_it_was = _restored(kept, annotation.segmentation, size_hw, place) if kept else None
-    if as_it_was is not None:
-        yield from zip(extra.at, as_it_was)
-        return
-    shapes = _new_shapes(annotation, label)
-    group_id = kept[0].get("group_id") if kept else None
-    if group_id is None and len(shapes) > 1:
-        group_id = next(new_groups)
-    crowd = {IS_CROWD: 1} if annotation.iscrowd else {}
-    for position, shape in enumerate(shapes):
-        known = position < len(kept)
-        others = _without(kept[position], "label", "points", "shape_type", "mask") if known else {}
-        yield extra.at[position] if known else None, shape | crowd | others | {"group_id": group_id}
-
-
-class _Extra(Block):
     at: list[int] = Field(default_factory=list)
     shapes: list[dict[str, Any]] = Field(default_factory=list)
 
@@ -126,11 +94,54 @@ class _Extra(Block):
         return self
 
 
-def _extra(annotation: Annotation, place: str) -> _Extra:
+def kept_shapes(annotation: Annotation, place: str) -> Kept:
+    """What is kept of labelme's shapes; nothing of an object that did not come from there.
+
+    Raises
+    ------
+    DatasetError : at `place`; it was altered and makes no sense.
+    """
+    place = f"{place}.attributes.{EXTRA}"
     try:
-        return _Extra.model_validate(annotation.attributes.get(EXTRA, {}))
+        kept = Kept.model_validate(annotation.attributes.get(EXTRA, {}))
     except ValidationError as error:
-        raise first_fault(f"{place}: attributes.{EXTRA}", error) from error
+        raise first_fault(place, error) from error
+    for shape in kept.shapes:
+        if shape.get("points") is not None:
+            check_shape(shape | {"label": "any"}, place)
+    return kept
+
+
+def shapes_of(
+    annotation: Annotation, kept: Kept, label: str, size_hw: tuple[int, int], new_groups: Iterator[int]
+) -> Iterator[tuple[int | None, dict[str, Any]]]:
+    """The shapes of an object, each with its place among those of the document it came from, None for new ones.
+
+    An object that is as it was read from labelme comes back with the same shapes; where its outline changed since, it
+    becomes polygons or a mask that keep all else. An object without pixels or points gives none.
+
+    Parameters
+    ----------
+    new_groups : where to take a `group_id` from, for an object that has become several shapes.
+
+    Raises
+    ------
+    DatasetError : a circle or mask among what is kept cannot be understood.
+    """
+    before = [shape | {"label": label} for shape in kept.shapes]
+    as_it_was = _restored(before, annotation.segmentation, size_hw) if before else None
+    if as_it_was is not None:
+        yield from zip(kept.at, as_it_was)
+        return
+    shapes = _new_shapes(annotation, label)
+    group_id = before[0].get("group_id") if before else None
+    if group_id is None and len(shapes) > 1:
+        group_id = next(new_groups)
+    crowd = {IS_CROWD: 1} if annotation.iscrowd else {}
+    for position, shape in enumerate(shapes):
+        known = position < len(before)
+        others = _without(before[position], "label", "points", "shape_type", "mask") if known else {}
+        yield kept.at[position] if known else None, shape | crowd | others | {"group_id": group_id}
 
 
 def _segmentation(shapes: Sequence[dict[str, Any]], places: Sequence[str], size_hw: tuple[int, int]) -> Rle | Polygons:
@@ -151,17 +162,15 @@ def _follow_from(segmentation: Rle | Polygons, shapes: Sequence[dict[str, Any]])
 
 
 def _restored(
-    kept: list[dict[str, Any]], segmentation: Rle | Polygons, size_hw: tuple[int, int], place: str
+    before: list[dict[str, Any]], segmentation: Rle | Polygons, size_hw: tuple[int, int]
 ) -> list[dict[str, Any]] | None:
     """The shapes as they were read; None when the object's outline is another by now."""
-    if any(shape.get("points") is None for shape in kept):
-        if isinstance(segmentation, dict) or len(segmentation) != len(kept) or not all(map(len, segmentation)):
+    if any(shape.get("points") is None for shape in before):
+        if isinstance(segmentation, dict) or len(segmentation) != len(before) or not all(map(len, segmentation)):
             return None
-        return [shape | {"points": part.tolist()} for shape, part in zip(kept, segmentation)]
-    for shape in kept:
-        check_shape(shape, place)
-    before = _segmentation(kept, [place] * len(kept), size_hw)
-    return kept if _same(before, segmentation) else None
+        return [shape | {"points": part.tolist()} for shape, part in zip(before, segmentation)]
+    then = _segmentation(before, [f"attributes.{EXTRA}"] * len(before), size_hw)
+    return before if _same(then, segmentation) else None
 
 
 def _same(a: Rle | Polygons, b: Rle | Polygons) -> bool:

@@ -29,7 +29,7 @@ from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding, Severity
 from maskstream.data.formats.format import WriteOptions, place_image
 from maskstream.data.formats.labelme_document import check_shape, default_name, shape_kind
-from maskstream.data.formats.labelme_objects import EXTRA, shapes_of
+from maskstream.data.formats.labelme_objects import EXTRA, kept_shapes, shapes_of
 from maskstream.data.formats.labelme_provenance import CORRECTED, PREANNOTATION, PROVENANCE
 from maskstream.data.records import ImageRecord, safe_name
 from maskstream.errors import DatasetError
@@ -141,21 +141,15 @@ def _content(record: ImageRecord, extra: _Extra, name: str, classes: Classes) ->
 
 def _shapes(record: ImageRecord, extra: _Extra, classes: Classes, size_hw: tuple[int, int]) -> list[dict[str, Any]]:
     """The shapes of a picture in the order in which they were read, new ones at the end."""
+    kept = [kept_shapes(a, f"{record.name}: annotations[{number}]") for number, a in enumerate(record.annotations)]
+    old_shapes = [*(other.shape for other in extra.shapes), *(shape for one in kept for shape in one.shapes)]
+    used = [shape["group_id"] for shape in old_shapes if isinstance(shape.get("group_id"), int)]
+    new_groups = itertools.count(max(used, default=-1) + 1)
     entries: list[tuple[int | None, dict[str, Any]]] = [(other.at, other.shape) for other in extra.shapes]
-    new_groups = itertools.count(_first_free_group(record))
-    for number, annotation in enumerate(record.annotations):
-        place = f"{record.name}: annotations[{number}]"
-        entries += shapes_of(annotation, classes[annotation.class_id], size_hw, new_groups, place)
+    for annotation, one in zip(record.annotations, kept):
+        entries += shapes_of(annotation, one, classes[annotation.class_id], size_hw, new_groups)
     entries.sort(key=lambda entry: (entry[0] is None, entry[0] or 0))
     return [shape | {"shape_type": shape_kind(shape)} for _, shape in entries]
-
-
-def _first_free_group(record: ImageRecord) -> int:
-    """A number above every `group_id` of the document."""
-    kept = [shape for a in record.annotations for shape in a.attributes.get(EXTRA, {}).get("shapes", ())]
-    kept += [other["shape"] for other in record.attributes.get(EXTRA, {}).get("shapes", ())]
-    used = (shape.get("group_id") for shape in kept)
-    return max((group_id + 1 for group_id in used if isinstance(group_id, int)), default=0)
 
 
 _OWN_KEYS = {EXTRA, PROVENANCE, CORRECTED, PREANNOTATION}
