@@ -11,17 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from planted import COPIES, PLANTS, SIZE_HW, checked, clean_dataset, name_of, plant, tree_hash
 
-from maskstream.core import masks
-from maskstream.core.polygons import signed_area
 from maskstream.data.dataset import Annotation, Dataset, LeftOut
 from maskstream.data.duplicates import DuplicatePair
-from maskstream.data.fixes import cut, fix, mend
+from maskstream.data.fixes import fix, mend
 from maskstream.errors import DatasetError
-
-HEIGHT, WIDTH = SIZE_HW
 
 
 @pytest.fixture(scope="session")
@@ -173,47 +168,12 @@ def test_what_nothing_is_left_of_goes(gone: Annotation) -> None:
     assert mend(gone, SIZE_HW) is None
 
 
-rings = st.integers(3, 9).flatmap(
-    lambda count: hnp.arrays(np.float64, (count, 2), elements=st.floats(-60, 130).map(lambda v: round(v, 2)))
-)
-
-
-@given(rings)
-def test_cutting_keeps_the_pixels_inside_and_nothing_outside(ring: np.ndarray) -> None:
-    part = cut(ring, SIZE_HW)
-    assert ((part >= 0) & (part <= (WIDTH, HEIGHT))).all()
-    before, after = (masks.from_polygons([points], SIZE_HW).dense(SIZE_HW) for points in (ring, part))
-    # a centre on the outline may fall either way when the outline's ends move along it
-    for row, column in np.argwhere(before != after):
-        assert distance_px(ring, np.array([column + 0.5, row + 0.5])) < 1e-6
-
-
-def distance_px(ring: np.ndarray, point: np.ndarray) -> float:
-    """Distance of a point from the outline."""
-    steps = np.roll(ring, -1, axis=0) - ring
-    lengths = np.maximum((steps**2).sum(axis=1), 1e-12)
-    shares = np.clip(((point - ring) * steps).sum(axis=1) / lengths, 0, 1)
-    return float(np.linalg.norm(ring + shares[:, None] * steps - point, axis=1).min())
-
-
-def test_a_slanted_slit_is_cut_alike_both_ways() -> None:
-    ring = np.array([[10, 10], [30, 10], [30, 30], [10, 30], [-37, 77.3], [-47, 97.3], [-37, 77.3], [10, 30]], float)
-    before, after = masks.from_polygons([ring], SIZE_HW), masks.from_polygons([cut(ring, SIZE_HW)], SIZE_HW)
-    assert before.area_px == after.area_px == 400
-
-
-@pytest.mark.parametrize(
-    ("ring", "expected"),
-    [
-        ([], 0),
-        ([[1, 1], [5, 1], [5, 5]], 8),
-        ([[-4, 0], [4, 0], [4, 8], [-4, 8]], 32),
-        ([[-10, -10], [200, -10], [200, 200], [-10, 200]], WIDTH * HEIGHT),
-        ([[100, 1], [120, 1], [120, 20]], 0),
-    ],
-)
-def test_areas_of_cut_rings(ring: list[list[float]], expected: float) -> None:
-    assert signed_area(cut(np.array(ring, float).reshape(-1, 2), SIZE_HW)) == pytest.approx(expected)
+def test_a_slanted_slit_beyond_the_edge_leaves_no_trace() -> None:
+    points = [[10, 10], [30, 10], [30, 30], [10, 30], [-37, 77.3], [-47, 97.3], [-37, 77.3], [10, 30]]
+    after = mend(annotation(points, box=(-47, 10, 30, 97.3), area=400), SIZE_HW)
+    assert after is not None
+    assert after.mask(SIZE_HW).area_px == 400
+    assert min(part.min() for part in after.segmentation if not isinstance(part, str)) == 0
 
 
 def test_the_mended_file_is_json_that_names_the_edits(dataset: Path) -> None:

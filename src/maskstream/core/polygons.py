@@ -176,8 +176,12 @@ def clip(ring: Ring, size_hw: tuple[int, int]) -> Ring:
         inside, next_depth = depth >= 0, np.roll(depth, -1)
         leaves = inside != np.roll(inside, -1)
         if not inside.all():
-            share = np.divide(depth, depth - next_depth, out=np.zeros(len(ring)), where=leaves)
-            cuts = ring + share[:, None] * (np.roll(ring, -1, axis=0) - ring)
+            # counted from the outer end, so that an edge run both ways, such as a slit, is cut at one point
+            outer_first, following = (depth < next_depth)[:, None], np.roll(ring, -1, axis=0)
+            outer, inner = np.where(outer_first, ring, following), np.where(outer_first, following, ring)
+            outside, width_px = -np.minimum(depth, next_depth), np.abs(next_depth - depth)
+            share = np.divide(outside, width_px, out=np.zeros(len(ring)), where=leaves)
+            cuts = outer + share[:, None] * (inner - outer)
             cuts[:, axis] = border
             ring = np.stack([ring, cuts], axis=1)[np.column_stack([inside, leaves])]
     return ring

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from maskstream.core.polygons import clip
 from maskstream.core.union_find import UnionFind
 from maskstream.data.check_shapes import (
     BoxXyxy,
@@ -72,7 +73,7 @@ def mend(annotation: Annotation, size_hw: SizeHw | None) -> Annotation | None:
     if isinstance(annotation.segmentation, tuple):
         parts = _sound_parts(annotation.segmentation)
         if size_hw is not None and any(is_beyond(_extent_xyxy([part]), size_hw) for part in parts):
-            parts = _sound_parts([cut(part, size_hw) for part in parts])
+            parts = _sound_parts([clip(part, size_hw) for part in parts])
         if not parts:
             return None
         annotation = replace(annotation, segmentation=parts)
@@ -85,27 +86,6 @@ def mend(annotation: Annotation, size_hw: SizeHw | None) -> Annotation | None:
     if is_degenerate(annotation) or is_beyond(annotation.box_xyxy, size_hw) or box_is_off(annotation, mask, size_hw):
         return annotation.with_extent(None, area_px, size_hw)
     return replace(annotation, area_px=float(mask.area_px)) if area_px is None else annotation
-
-
-def cut(ring: NDArray[np.float64], size_hw: SizeHw) -> NDArray[np.float64]:
-    """The part of a ring (k, 2) of x, y inside the image (Sutherland and Hodgman, 1974).
-
-    Where the ring leaves the image and comes back it runs along the edge.
-    """
-    height, width = size_hw
-    for axis, limit, outward in ((0, 0.0, -1), (0, float(width), 1), (1, 0.0, -1), (1, float(height), 1)):
-        following = np.roll(ring, -1, axis=0)
-        inside = (ring[:, axis] - limit) * outward <= 0
-        leaves = inside != np.roll(inside, -1)
-        # an edge that is run both ways, as slits are, is to be cut at one and the same point
-        swaps = (ring[:, axis] > following[:, axis])[:, None]
-        low, high = np.where(swaps, following, ring), np.where(swaps, ring, following)
-        step = high - low
-        share = np.divide(limit - low[:, axis], step[:, axis], out=np.zeros(len(ring)), where=leaves)
-        crossing = low + share[:, None] * step
-        crossing[:, axis] = limit
-        ring = np.stack([ring, crossing], axis=1)[np.stack([inside, leaves], axis=1)]
-    return ring
 
 
 def _mended_box(annotation: Annotation, size_hw: SizeHw | None) -> Annotation | None:
