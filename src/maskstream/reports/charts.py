@@ -17,10 +17,12 @@ from maskstream.reports.curves import nice_ceiling
 from maskstream.reports.words import counted, number
 
 WIDTH = 360
-_LEFT, _RIGHT, _TOP = 46, 24, 12
+_LEFT, _RIGHT, _TOP = 50, 24, 12
 _PLOT_WIDTH = WIDTH - _LEFT - _RIGHT
 _PLOT_HEIGHT = 150
-_MOST_TICKS = 7
+_LETTER = 7.0
+"""Width of a letter of an axis, on average."""
+
 _CHANNELS = ("red", "green", "blue")
 
 
@@ -39,7 +41,9 @@ def bars_svg(bins: Bins, title: str, x_title: str, noun: str) -> Markup:
     told = f"{counted(sum(bins.counts), noun)} in {len(bins.counts)} bins"
     if highest:
         told += f"; most, {number(highest)}, at {bins.labels[bins.counts.index(highest)]}"
-    axes = _y_axis(top) + _x_axis(thinned(bins.ticks, _MOST_TICKS), x_title)
+    longest = max((len(text) for _, text in bins.ticks), default=0)
+    ticks = thinned(bins.ticks, 1 + int(_PLOT_WIDTH / (_LETTER * longest + 8)))
+    axes = _y_axis(top) + _x_axis(ticks, x_title)
     return _svg(_TOP + _PLOT_HEIGHT + 44, title, told, axes + bars)
 
 

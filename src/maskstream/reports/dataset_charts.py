@@ -96,7 +96,7 @@ def _objects_an_image(objects: NDArray[np.int64]) -> str:
 
 
 def percent_told(share: float) -> str:
-    """A share as a percentage with two digits."""
+    """A share as a percentage with three digits."""
     return f"{_plain(100 * share)}\u00a0%"
 
 
@@ -106,5 +106,5 @@ def aspect_told(aspect: float) -> str:
 
 
 def _plain(value: float) -> str:
-    """Two digits that count, written without a power of ten."""
-    return f"{float(f'{value:.2g}'):,.10g}".replace(",", "\u202f")
+    """Three digits that count, written without a power of ten."""
+    return f"{float(f'{value:.3g}'):,.10g}".replace(",", "\u202f")

@@ -28,14 +28,19 @@ def verdict(statistics: DatasetStatistics) -> str:
     """The first sentence: how much there is of what."""
     images, objects = len(statistics.images.place), int(statistics.images.objects.sum())
     labelled = int(statistics.images_of().sum())
-    parts = []
-    if objects or not labelled:
-        parts.append(f"{counted(objects, 'labelled object')} of {classes_counted(_used(statistics.instances()))}")
-    if labelled:
-        parts.append(
-            f"{counted(labelled, 'image')} labelled as a whole, of {classes_counted(_used(statistics.images_of()))}"
-        )
-    return f"{counted(images, 'image')} with {' and '.join(parts)}."
+    if not labelled:
+        return f"{_with_objects(statistics, images, objects)}."
+    classes = classes_counted(_used(statistics.images_of()))
+    if objects:
+        return f"{_with_objects(statistics, images, objects)}; {counted(labelled, 'image')} of {classes} as a whole."
+    if labelled == images:
+        return f"{counted(images, 'image')} of {classes}, labelled as a whole."
+    return f"{counted(images, 'image')}, of which {number(labelled)} labelled as a whole, of {classes}."
+
+
+def _with_objects(statistics: DatasetStatistics, images: int, objects: int) -> str:
+    classes = classes_counted(_used(statistics.instances()))
+    return f"{counted(images, 'image')} with {counted(objects, 'labelled object')} of {classes}"
 
 
 def _used(table: NDArray[np.int64]) -> int:
@@ -109,7 +114,7 @@ def _group_facts(statistics: DatasetStatistics) -> list[Fact]:
     without = len(statistics.images.place) - int(sizes.sum())
     return [
         ("Groups", number(len(sizes))),
-        ("Images in a group", f"{np.median(sizes):g} in the middle, at most {number(int(sizes.max()))}"),
+        ("Images in a group", f"median {np.median(sizes):g}, at most {number(int(sizes.max()))}"),
         ("In no group", number(without) if without else ""),
         ("In several splits", listed(statistics.torn_groups) or "none"),
     ]
