@@ -153,6 +153,16 @@ def test_the_folder_of_images_may_be_named_in_the_table(folder: Path) -> None:
     }
 
 
+def test_masks_beside_the_table_are_told_of(folder: Path) -> None:
+    (folder / "Lesion_Masks").mkdir()
+    (finding,) = read(label_csv.FORMAT, folder, LABELS).provenance.findings
+    assert (finding.code, finding.severity, finding.place) == (
+        "masks-left-out",
+        "warning",
+        str(folder / "Lesion_Masks"),
+    )
+
+
 def test_unicode_names_and_spaces(folder: Path) -> None:
     (folder / "images" / "a.jpg").rename(folder / "images" / "Mæl 1 ü.jpg")
     dataset = read(label_csv.FORMAT, folder, 'image,label\n"Mæl 1 ü",Übergang  \n')

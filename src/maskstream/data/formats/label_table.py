@@ -6,6 +6,7 @@ not opened, and a table without any becomes a dataset whose images can be put in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,9 @@ IMAGE_COLUMNS = ("image_id", "image", "image_name", "filename", "file_name", "fi
 GROUP_COLUMNS = ("group", "patient_id", "patient", "video", "lesion_id")
 """Names by which columns are known; of several groups the widest comes first: a patient has several lesions."""
 SPLIT_COLUMN = "split"
+
+MASKS = re.compile(r"mask|segment|groundtruth")
+"""How folders of masks are called."""
 
 MOST_TABLES = 20
 """A folder with more CSV files than this is no table with a row an image, but something with a file an image."""
@@ -145,7 +149,7 @@ def to_dataset(
         )
         if options.on_progress:
             options.on_progress(len(images), None)
-    findings = [*finder.findings, *_missing_note(finder, missing, len(images))]
+    findings = [*finder.findings, *_missing_note(finder, missing, len(images)), *_masks_note(table.path.parent)]
     unlabelled = [name for name in finder.names if name not in line_of]
     findings.extend(_unlabelled_note(finder, unlabelled))
     return assemble(
@@ -203,7 +207,7 @@ def _place_images(records: Sequence[ImageRecord], folder: Path, options: WriteOp
     """Place the images; those never seen may be missing, as in the dataset itself."""
     missing = 0
     for record in records:
-        if record.stated_size_hw is None and not record.path.is_file():
+        if record.stated_size_hw is None and not record.has_file:
             missing += 1
         else:
             place_image(record, folder / IMAGES / record.name, link=options.link)
@@ -248,4 +252,18 @@ def _unlabelled_note(finder: ImageFinder, unlabelled: Sequence[str]) -> Iterator
             expected="a row for each image",
             found=f"none for {len(unlabelled)} images, such as {unlabelled[0]}, which are left out",
             remedy="add rows and import again, or leave it so",
+        )
+
+
+def _masks_note(folder: Path) -> Iterator[Finding]:
+    """Masks beside the table are not read: who has them wants to know."""
+    beside = [path for path in sorted(folder.iterdir()) if MASKS.search(path.name.lower()) and path.is_dir()]
+    if beside:
+        yield Finding(
+            code="masks-left-out",
+            severity=Severity.WARNING,
+            place=str(beside[0]),
+            expected="labels of whole images alone",
+            found="a folder that looks like masks, which is not read",
+            remedy="for the objects, import again with --format mask_folder",
         )
