@@ -231,6 +231,8 @@ PLANTS: dict[str, Plant] = {
     "flat-polygon": _set_polygon([10.0, 10.0, 30.0, 20.0, 50.0, 30.0]),
     "flat-polygon:part": _set_polygon([10.0, 10.0, 30.0, 10.0, 30.0, 30.0], [1.0, 2.0, 3.0, 4.0, 1.0, 2.0]),
     "self-crossing": _set_polygon([10.0, 10.0, 30.0, 30.0, 30.0, 10.0, 10.0, 30.0]),
+    "self-crossing:loop": _set_polygon([10.0, 10.0, 30.0, 10.0, 30.0, 30.0, 20.0, 5.0, 10.0, 30.0]),
+    "slight-crossing": _set_polygon([10.0, 10.0, 30.0, 10.0, 30.0, 30.0, 10.0, 30.0, 10.2, 9.9, 10.4, 9.9, 10.1, 10.3]),
     "outside-image": _set_polygon([100.0, 10.0, 130.0, 10.0, 130.0, 30.0]),
     "outside-image:box": _set_polygon(bbox=[100, 10, 30, 20], area=600),
     "beyond-edge": _set_polygon([-10.0, 10.0, 30.0, 10.0, 30.0, 80.0, 5.0, 30.0, -12.0, 40.0]),

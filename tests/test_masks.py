@@ -205,3 +205,18 @@ def test_contours_of_nothing_of_a_pixel_and_of_two_parts() -> None:
     assert masks.to_contours(EMPTY) == []
     assert [c.tolist() for c in masks.to_contours(CroppedMask(np.ones((1, 1), bool), 3, 4))] == [[[3, 4]]]
     assert len(masks.to_contours(masks.crop(dense(["#..", "...", "..#"])))) == 2
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([[1, 1], [9, 1], [9, 9], [1, 9]], 0),
+        ([[1, 9], [9, 9], [9, 1], [1, 1]], 0),
+        ([[0, 0], [8, 8], [8, 0], [0, 8]], 12),
+        ([[0, 0], [9, 0], [9, 9], [0, 9], [0, 0], [4, 0], [4, 4], [0, 4]], 16),
+        ([[-9, -9], [-1, -9], [-9, -1], [-1, -1]], 0),
+    ],
+    ids=["square", "the other way round", "bow tie", "a corner twice", "outside"],
+)
+def test_pixels_that_a_ring_runs_around_twice_or_the_wrong_way(points: list[list[float]], expected: int) -> None:
+    assert masks.overlapped_px(np.array(points, float), (16, 16)) == expected

@@ -198,23 +198,38 @@ def from_polygons(polygons: Sequence[NDArray[np.float64]], size_hw: tuple[int, i
     rings = [polygon for polygon in polygons if len(polygon) >= 3]
     if not rings:
         return EMPTY
+    times, x0, y0 = _winding(rings, size_hw)
+    inside = crop(times % 2 == 1)
+    return CroppedMask(inside.bitmap, inside.x0 + x0, inside.y0 + y0) if inside.bitmap.size else EMPTY
+
+
+def overlapped_px(ring: NDArray[np.float64], size_hw: tuple[int, int]) -> int:
+    """Pixels of an image that a ring (k, 2) of three points or more runs around twice, or the other way round.
+
+    None of a ring that does not cross itself; of a bow tie those of the smaller wing.
+    """
+    times, _, _ = _winding([ring], size_hw)
+    return int(min(np.count_nonzero((times != 0) & (times != way)) for way in (1, -1)))
+
+
+def _winding(rings: Sequence[NDArray[np.float64]], size_hw: tuple[int, int]) -> tuple[NDArray[np.int32], int, int]:
+    """How often rings run around each pixel's centre, one way less the other; left column and top row of the array."""
     starts = np.concatenate(rings)
     ends = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
     limit_xy = size_hw[::-1]
     x0, y0 = np.clip(np.floor(starts.min(axis=0)), 0, limit_xy).astype(int).tolist()
     x1, y1 = np.clip(np.ceil(starts.max(axis=0)), 0, limit_xy).astype(int).tolist()
-    rows, crossings_x = _row_crossings(starts - (x0, y0), ends - (x0, y0), y1 - y0)
+    rows, crossings_x, edges = _row_crossings(starts - (x0, y0), ends - (x0, y0), y1 - y0)
     columns = np.clip(np.ceil(crossings_x - 0.5), 0, x1 - x0).astype(np.intp)
-    toggles = np.zeros((y1 - y0, x1 - x0 + 1), np.int32)
-    np.add.at(toggles, (rows, columns), 1)
-    inside = crop(np.cumsum(toggles, axis=1)[:, :-1] % 2 == 1)
-    return CroppedMask(inside.bitmap, inside.x0 + x0, inside.y0 + y0) if inside.bitmap.size else EMPTY
+    steps = np.zeros((y1 - y0, x1 - x0 + 1), np.int32)
+    np.add.at(steps, (rows, columns), np.where(ends[edges, 1] > starts[edges, 1], np.int32(1), np.int32(-1)))
+    return np.cumsum(steps, axis=1, dtype=np.int32)[:, :-1], x0, y0
 
 
 def _row_crossings(
     starts: NDArray[np.float64], ends: NDArray[np.float64], height: int
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Where edges (n, 2) cross the centre lines of the rows 0..height-1: the row and the x of each crossing.
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
+    """Where edges (n, 2) cross the centre lines of the rows 0..height-1: the row, the x and the edge of each crossing.
 
     An edge owns its upper end and not its lower one, so that a closed ring crosses every line an even
     number of times.
@@ -225,7 +240,7 @@ def _row_crossings(
     edges = np.repeat(np.arange(len(starts)), counts)
     rows = np.arange(len(edges)) + np.repeat(first - (np.cumsum(counts) - counts), counts)
     start, step = starts[edges], (ends - starts)[edges]
-    return rows, start[:, 0] + (rows + 0.5 - start[:, 1]) / step[:, 1] * step[:, 0]
+    return rows, start[:, 0] + (rows + 0.5 - start[:, 1]) / step[:, 1] * step[:, 0], edges
 
 
 def to_contours(mask: CroppedMask) -> list[NDArray[np.int32]]:

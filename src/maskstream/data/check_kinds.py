@@ -82,7 +82,12 @@ KINDS: dict[str, Kind] = {
     "short-polygon": Kind(_ERROR, "polygons of 3 points or more", "redraw the object or remove it", "drops the part"),
     "flat-polygon": Kind(_ERROR, "polygons with an area", "redraw the object or remove it", "drops the part"),
     "self-crossing": Kind(
-        _WARNING, "an outline that does not cross itself", "redraw it: where it overlaps itself there is a hole"
+        _WARNING,
+        "an outline that does not cross itself",
+        "redraw it: what it runs around twice is a hole",
+    ),
+    "slight-crossing": Kind(
+        _NOTE, "an outline that does not cross itself", "nothing to do: it concerns next to no pixels"
     ),
     "outside-image": Kind(_ERROR, "an object inside the image", "correct its place or remove it", "drops the object"),
     "beyond-edge": Kind(

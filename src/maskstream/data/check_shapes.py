@@ -28,6 +28,9 @@ AREA_TOLERANCE = 0.02
 FLAT_PX = 1e-6
 """Distance from one line up to which all points of a polygon lie on it."""
 
+SLIGHT_SHARE = 0.01
+"""Share of an object's pixels up to which it does not matter that its outline runs around them twice or the wrong way."""
+
 TINY_PX = 16
 """Pixels of an object below which it is tiny: less than one cell of a model that looks at every fourth pixel."""
 
@@ -51,10 +54,10 @@ def faults(annotation: Annotation, size_hw: SizeHw | None) -> Iterator[Fault]:
         yield from _box_faults(annotation, size_hw)
         return
     if size_hw is None:
-        yield from _polygon_faults(annotation)
+        yield from _polygon_faults(annotation, size_hw)
         return
     mask = annotation.mask(size_hw)
-    broken = list(_polygon_faults(annotation))
+    broken = list(_polygon_faults(annotation, size_hw))
     yield from broken
     if not mask.bitmap.size:
         if not any(fault.code in ("short-polygon", "flat-polygon", "degenerate-box") for fault in broken):
@@ -155,8 +158,8 @@ def _box_faults(annotation: Annotation, size_hw: SizeHw | None) -> Iterator[Faul
         yield from _edge_faults([annotation.box_xyxy], size_hw)
 
 
-def _polygon_faults(annotation: Annotation) -> Iterator[Fault]:
-    """What is wrong with the points, whatever the image; and a box that has no extent."""
+def _polygon_faults(annotation: Annotation, size_hw: SizeHw | None) -> Iterator[Fault]:
+    """What is wrong with the points in themselves; and a box that has no extent."""
     parts = _parts(annotation)
     short = [part for part in parts if len(part) < 3]
     long = [part for part in parts if len(part) >= 3]
@@ -169,9 +172,24 @@ def _polygon_faults(annotation: Annotation) -> Iterator[Fault]:
             yield _degenerate(annotation)
     elif flat:
         yield Fault("flat-polygon", f"{len(flat[0])} points without area{_of_parts(flat, parts)}")
+    yield from _crossings(long, parts, size_hw)
+
+
+def _crossings(
+    long: Sequence[NDArray[np.float64]], parts: Sequence[NDArray[np.float64]], size_hw: SizeHw | None
+) -> Iterator[Fault]:
+    """Outlines that cross themselves; where a hand slips by a pixel or two, nothing is spoilt."""
     crossing = [part for part in long if crosses_itself(part)]
-    if crossing:
-        yield Fault("self-crossing", f"an outline that crosses itself{_of_parts(crossing, parts)}")
+    if not crossing:
+        return
+    found = f"an outline that crosses itself{_of_parts(crossing, parts)}"
+    if size_hw is None:
+        yield Fault("self-crossing", found)
+        return
+    overlap_px = sum(masks.overlapped_px(part, size_hw) for part in crossing)
+    area_px = sum(masks.from_polygons([part], size_hw).area_px for part in crossing)
+    code = "slight-crossing" if overlap_px <= SLIGHT_SHARE * area_px else "self-crossing"
+    yield Fault(code, f"{found} around {overlap_px} of {area_px} pixels")
 
 
 def _edge_faults(boxes_xyxy: Sequence[BoxXyxy], size_hw: SizeHw) -> Iterator[Fault]:
