@@ -71,7 +71,7 @@ class Light:
         return self.black | self.burnt_out | self.glare
 
 
-def perceptual_hash(grey: NDArray[np.uint8]) -> int:
+def perceptual_hash(grey: NDArray[np.float32]) -> int:
     """64 bits of what a picture shows: the number of bits in which two differ says how different they look.
 
     The signs of the 64 lowest frequencies (cosine transform) without the mean grey, which leaves one bit unused.
@@ -80,9 +80,9 @@ def perceptual_hash(grey: NDArray[np.uint8]) -> int:
 
     Parameters
     ----------
-    grey : (h, w) uint8, of any size; aspect is not seen.
+    grey : (h, w) float32, of any size; aspect is not seen.
     """
-    square = cv2.resize(grey, (_HASH_SIDE, _HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    square = cv2.resize(grey, (_HASH_SIDE, _HASH_SIDE), interpolation=cv2.INTER_AREA)
     low = cv2.dct(square)[:_HASH_FREQUENCIES, :_HASH_FREQUENCIES] > 0
     low[0, 0] = False
     return int.from_bytes(np.packbits(low).tobytes(), "big")

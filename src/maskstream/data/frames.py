@@ -1,0 +1,294 @@
+"""Which frames of a film are worth labelling, and why: one pass over each film, in memory that does not grow with it.
+
+1. Every frame is measured once, small, as it is decoded (`frames_scores`, `frames_repeats`).
+2. Meanwhile the best frame of each stretch of film is kept as a picture (`frames_spool`), a few times as many as are
+   asked for. With a model, it is shown these alone: they are the ones that may be picked, and every frame would take
+   a hundred times as long. The columns `objects`, `top_score` and `uncertainty` are empty for the others.
+3. When all films have ended, each frame is judged against its own film (`frames_faults`).
+4. Of the candidates without fault as many as asked for are picked: good, and far from each other in time and in what
+   they show (`frames_choice`).
+
+With a model a frame is worth more when an object is seen, and the more uncertain the model is. Frames in which nothing
+is seen are kept too, as a model must learn those, but at most one in five as long as there are others.
+
+What this costs: a frame that was not the best of its stretch cannot be picked later, even where fewer were found than
+asked for. A picture is a near-duplicate by what it shows as a whole, so a film of a still scene with small things in it
+may yield few frames; `apart_bits` sets how much must differ.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from maskstream.core.files import whole_folder, write_json
+from maskstream.core.frame import Frame
+from maskstream.core.parallel import OnProgress, ordered_map
+from maskstream.core.segmenter import Segmenter
+from maskstream.data.frames_choice import Candidate, choose
+from maskstream.data.frames_folder import (
+    FACTS,
+    IMAGES,
+    PICTURES,
+    RESULT,
+    TABLE,
+    THUMBNAILS,
+    UNFINISHED,
+    FilmEnd,
+    FrameOptions,
+    claim,
+    film_end,
+    finished_scores,
+    gather_facts,
+    image_prefixes,
+    remove_unfinished,
+    scores_path,
+)
+from maskstream.data.frames_picture import Fit, encode
+from maskstream.data.frames_repeats import Repeats, motion
+from maskstream.data.frames_scores import WEAK_SHARE, Image, Look, Opinion, Scores, Thumbnail, look_at
+from maskstream.data.frames_spool import Desk, Spool, first_slot_frames
+from maskstream.data.frames_table import DAMAGED, KEPT, REASONS, Pick, Verdicts, write_table
+from maskstream.errors import OutputError
+from maskstream.media.base import Source
+from maskstream.media.lines import JsonLinesSink
+from maskstream.media.prefetch import prefetch
+from maskstream.media.sources import open_source
+
+__all__ = ["FrameOptions", "pick_frames"]
+
+CANDIDATES_A_PICTURE = 4
+LEAST_CANDIDATES = 32
+"""Candidates of a film."""
+
+PREFETCHED_FRAMES = 4
+
+
+def pick_frames(
+    films: Sequence[str | Path],
+    out: Path,
+    options: FrameOptions,
+    segmenter: Segmenter | None = None,
+    *,
+    resume: bool = False,
+    on_progress: OnProgress = lambda done, total: None,
+) -> None:
+    """Pick the frames worth labelling out of films; `frames_folder` and `frames_table` say what the folder then holds.
+
+    Parameters
+    ----------
+    films : videos, folders or globs of images, `sample:lesions`; as `open_source` takes them.
+    out : the folder; new or empty, unless `resume`.
+    segmenter : tells what is in a frame; without it quality alone decides.
+    resume : go on with a run that was broken off; the result is that of an unbroken one.
+    on_progress : told after each frame how many are done, of how many where that is known.
+
+    Raises
+    ------
+    SourceError : a film cannot be read; nothing is written, or what is finished is kept.
+    OutputError : the folder is in use, holds another run, or cannot be written; what is finished is kept.
+    """
+    with contextlib.ExitStack() as stack:
+        sources = [stack.enter_context(open_source(film)) for film in films]
+        facts = gather_facts(sources, options, segmenter)
+        if not claim(out, facts, resume=resume):
+            job = _Job(out, sources, options, segmenter, on_progress)
+            result = job.finish(job.score_films())
+            write_json(out / FACTS, {**facts, RESULT: result})
+        remove_unfinished(out)
+
+
+class _Job:
+    """One run, begun or resumed."""
+
+    def __init__(
+        self,
+        out: Path,
+        sources: Sequence[Source],
+        options: FrameOptions,
+        segmenter: Segmenter | None,
+        on_progress: OnProgress,
+    ) -> None:
+        self.out = out
+        self.sources = sources
+        self.options = options
+        self.segmenter = segmenter
+        self._on_progress = on_progress
+        self._prefixes = image_prefixes(sources)
+        self._done = 0
+
+    def score_films(self) -> list[Scores]:
+        """Walk through all films; the frames that may be picked, whose pictures then lie in the work folder."""
+        candidates: list[Scores] = []
+        for number, source in enumerate(self.sources):
+            candidates += self._score_film(number, source)
+        return candidates
+
+    def _score_film(self, number: int, source: Source) -> list[Scores]:
+        """The candidates of one film; what an earlier run has finished of it is not done again."""
+        ended = film_end(self.out, number) is not None
+        with JsonLinesSink(scores_path(self.out, number), resume=True) as lines:
+            spool = self._spool(number, source, lines)
+            frames, last = 0, None
+            for scores in finished_scores(self.out, number):
+                spool.replay(scores)
+                frames, last = frames + 1, scores
+            if not ended:
+                for scores, image in self._new_frames(number, source, last):
+                    spool.add(scores, image)
+                    frames += 1
+                    self._on_progress(self._done + frames, self._total())
+            spool.end_slot()
+            if not ended:
+                lines.write(FilmEnd(self._damaged(source, frames), tuple(source.warnings)).to_line())
+        self._done += frames
+        return spool.candidates
+
+    def _spool(self, number: int, source: Source, lines: JsonLinesSink) -> Spool:
+        options = self.options
+        capacity = max(CANDIDATES_A_PICTURE * options.count // len(self.sources), LEAST_CANDIDATES)
+        frame_count = source.frame_count and source.frame_count // options.every
+        ask = partial(_ask, self.segmenter) if self.segmenter else None
+        desk = Desk(self.out / UNFINISHED / PICTURES, lines, self._image_name, partial(_picture, options), ask)
+        return Spool(desk, capacity, first_slot_frames(frame_count, capacity), options.every)
+
+    def _new_frames(self, number: int, source: Source, last: Scores | None) -> Iterator[tuple[Scores, Image]]:
+        """Decode and measure the frames after the last finished one, which is read once more to see what moved."""
+        known = (scores for scores in finished_scores(self.out, number) if scores.repeat_of is None)
+        frames = source.frames(last.frame if last else 0, self.options.every)
+        before: Thumbnail | None = None
+        with (
+            Repeats(self.out / UNFINISHED / THUMBNAILS, known) as repeats,
+            prefetch(frames, PREFETCHED_FRAMES) as ahead,
+        ):
+            for frame, look in ordered_map(_measure, ahead):
+                moved = motion(before, look.thumbnail) if source.kind == "video" else None
+                before = look.thumbnail
+                if last is None or frame.index > last.frame:
+                    repeat_of = repeats.find(look)
+                    if repeat_of is None:
+                        repeats.add(frame.index, look)
+                    yield _scores(number, source, frame, look, moved, repeat_of), frame.image
+
+    def _total(self) -> int | None:
+        counts = [source.frame_count for source in self.sources]
+        return sum(-(-count // self.options.every) for count in counts if count) if all(counts) else None
+
+    def _damaged(self, source: Source, frames: int) -> int:
+        if source.kind == "images":
+            # files that a resumed run passes over are not opened, so the source cannot count them
+            return len(range(0, source.frame_count or 0, self.options.every)) - frames
+        return source.damaged
+
+    def _image_name(self, scores: Scores) -> str:
+        return f"{self._prefixes[scores.film]}-{scores.frame:06d}{self.options.suffix}"
+
+    def finish(self, candidates: Sequence[Scores]) -> dict[str, Any]:
+        """Judge, pick, and write pictures and table; what the run came to."""
+        verdicts = [
+            Verdicts.of(finished_scores(self.out, number), continuous=source.kind == "video")
+            for number, source in enumerate(self.sources)
+        ]
+        good = [
+            Candidate(scores, scores.time_s if self.sources[scores.film].kind == "video" else scores.frame)
+            for scores in candidates
+            if not verdicts[scores.film].of_frame(scores.frame)
+        ]
+        picked = choose(good, self.options.count, self.options.apart_bits)
+        names = [self._image_name(scores) for scores in picked]
+        self._write_images(names)
+        counts = write_table(
+            self.out / TABLE,
+            [(source.name, self._frames_and_gaps(number, source)) for number, source in enumerate(self.sources)],
+            verdicts,
+            [Pick(scores, rank, f"{IMAGES}/{name}") for rank, (scores, name) in enumerate(zip(picked, names), start=1)],
+            self.options,
+        )
+        return self._result(verdicts, counts)
+
+    def _write_images(self, names: Sequence[str]) -> None:
+        """Copy, not move, the pictures: a run that is killed here can still be resumed."""
+        images, pictures = self.out / IMAGES, self.out / UNFINISHED / PICTURES
+        missing = [name for name in names if not (pictures / name).is_file()]
+        if missing:
+            raise OutputError(
+                pictures / missing[0],
+                expected="a picture that was written before",
+                found="none",
+                remedy="start again without --resume in a new folder",
+            )
+        # of a run that was killed while it finished
+        shutil.rmtree(images, ignore_errors=True)
+        with whole_folder(images) as temporary:
+            for name in names:
+                shutil.copyfile(pictures / name, temporary / name)
+
+    def _frames_and_gaps(self, number: int, source: Source) -> Iterator[Scores | int]:
+        """The frames of a film, with the index of each that could not be decoded in its place.
+
+        How many a video lacks after the last one that could be decoded is an estimate, so they have no row.
+        """
+        awaited = 0
+        for scores in finished_scores(self.out, number):
+            yield from range(awaited, scores.frame, self.options.every)
+            yield scores
+            awaited = scores.frame + self.options.every
+        if source.kind == "images":
+            yield from range(awaited, source.frame_count or 0, self.options.every)
+
+    def _result(self, verdicts: Sequence[Verdicts], counts: Sequence[Counter[str]]) -> dict[str, Any]:
+        films = []
+        for number, (source, verdict, count) in enumerate(zip(self.sources, verdicts, counts, strict=True)):
+            ended = film_end(self.out, number) or FilmEnd(0, ())
+            films.append(
+                {
+                    "name": source.name,
+                    "kind": source.kind,
+                    "frames": len(verdict.frames),
+                    "damaged": ended.damaged,
+                    "median_sharpness": round(verdict.median_sharpness, 4),
+                    "warnings": list(ended.warnings),
+                    **{name: count[name] for name in (KEPT, *REASONS) if name != DAMAGED},
+                }
+            )
+        return {"films": films}
+
+
+def _measure(frame: Frame) -> tuple[Frame, Look]:
+    return frame, look_at(frame.image)
+
+
+def _scores(film: int, source: Source, frame: Frame, look: Look, moved: float | None, repeat_of: int | None) -> Scores:
+    return Scores(
+        film=film,
+        frame=frame.index,
+        time_s=frame.time_s,
+        file=Path(frame.source).name if source.kind == "images" else None,
+        size_hw=frame.size_hw,
+        sha256=look.sha256,
+        sharpness=look.sharpness,
+        brightness=look.brightness,
+        black=look.black,
+        burnt_out=look.burnt_out,
+        glare=look.glare,
+        quality=look.quality,
+        hash=f"{look.hash:016x}",
+        motion=moved,
+        repeat_of=repeat_of,
+    )
+
+
+def _picture(options: FrameOptions, image: Image) -> bytes:
+    fit = Fit.of((image.shape[0], image.shape[1]), options.size_hw, crop=options.crop)
+    return encode(fit.apply(image), options.suffix)
+
+
+def _ask(segmenter: Segmenter, scores: Scores, image: Image) -> Opinion:
+    frame = Frame(image, scores.frame, scores.time_s, str(scores.film))
+    (found,) = segmenter.segment([frame], WEAK_SHARE * segmenter.score_threshold)
+    return Opinion.of(found, segmenter.score_threshold)
