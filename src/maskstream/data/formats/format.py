@@ -22,6 +22,9 @@ SPLIT_FOLDERS = {
 }  # fmt: skip
 """Names of folders that stand for a split, and the split's name here."""
 
+GROUP_COLUMN = "group_column"
+"""Key, among the arguments in a dataset's provenance, of the column that its groups come from."""
+
 
 class BoxShape(StrEnum):
     """How a box becomes a mask; `benchmarks/box_masks.py` measures the three."""

@@ -15,7 +15,7 @@ from maskstream.core.classes import Classes
 from maskstream.data.csv_files import Row, Table, columns_of, write_table
 from maskstream.data.dataset import IMAGES, Dataset
 from maskstream.data.findings import Finding, Severity
-from maskstream.data.formats.format import SPLIT_FOLDERS, ReadOptions, WriteOptions, assemble, place_image
+from maskstream.data.formats.format import GROUP_COLUMN, SPLIT_FOLDERS, ReadOptions, WriteOptions, assemble, place_image
 from maskstream.data.formats.image_classes import labelled_images
 from maskstream.data.formats.image_finder import ImageFinder
 from maskstream.data.listing import Listing, list_folder
@@ -64,7 +64,7 @@ class Layout:
         DatasetError : no column names the images, or the group column of the options is missing.
         """
         image = table.require(*IMAGE_COLUMNS)
-        group = table.require(options.group_column) if options.group_column else table.index(*GROUP_COLUMNS)
+        group = group_column(table, options)
         split = table.index(SPLIT_COLUMN)
         taken = {image, group, split, *class_columns}
         return cls(image, group, split, {name: i for i, name in enumerate(table.columns) if i not in taken})
@@ -80,6 +80,16 @@ class Layout:
             split=SPLIT_FOLDERS.get(split.lower(), split) or None,
             extras={name: row.cells[i] for name, i in self.extras.items()},
         )
+
+
+def group_column(table: Table, options: ReadOptions) -> int | None:
+    """The column that says what must not be torn apart, as the options name it or by one of the usual names.
+
+    Raises
+    ------
+    DatasetError : the column that the options name is missing.
+    """
+    return table.require(options.group_column) if options.group_column else table.index(*GROUP_COLUMNS)
 
 
 def tables_of(listing: Listing, is_table: Callable[[Path], bool]) -> list[str]:
@@ -152,6 +162,8 @@ def to_dataset(
     findings = [*finder.findings, *_missing_note(finder, missing, len(images)), *_masks_note(table.path.parent)]
     unlabelled = [name for name in finder.names if name not in line_of]
     findings.extend(_unlabelled_note(finder, unlabelled))
+    group = group_column(table, options)
+    grouping = {} if group is None else {GROUP_COLUMN: table.columns[group]}
     return assemble(
         source,
         importer,
@@ -160,7 +172,7 @@ def to_dataset(
         splits=splits,
         splits_made_by=f"column {SPLIT_COLUMN} of the source",
         findings=findings,
-        arguments={"table": table.path.name, "classes": list(classes)},
+        arguments={"table": table.path.name, "classes": list(classes), **grouping},
     )
 
 
