@@ -29,16 +29,10 @@ FLAT_PX = 1e-6
 """Distance from one line up to which all points of a polygon lie on it."""
 
 SLIGHT_SHARE = 0.01
-"""Share of an object's pixels up to which it does not matter that its outline runs around them twice or the wrong way."""
+"""Share of an object's pixels up to which nobody minds that its outline runs around them twice or the wrong way."""
 
 TINY_PX = 16
 """Pixels of an object below which it is tiny: less than one cell of a model that looks at every fourth pixel."""
-
-CLOSE_BOX_IOU = 0.8
-"""Overlap of boxes from which masks are compared."""
-
-SAME_IOU = 0.95
-"""Overlap from which two objects are one labelled twice."""
 
 
 class Fault(NamedTuple):
@@ -69,30 +63,6 @@ def faults(annotation: Annotation, size_hw: SizeHw | None) -> Iterator[Fault]:
         yield Fault("full-mask", "a mask of the whole image")
     elif mask.area_px < TINY_PX:
         yield Fault("tiny-object", f"{mask.area_px} pixels")
-
-
-def repeats(annotations: Sequence[Annotation], size_hw: SizeHw) -> Iterator[tuple[int, int, Fault]]:
-    """Objects that are one labelled twice: index of the earlier, of the later, and the fault. Crowds are no objects."""
-    indices = [
-        i for i, annotation in enumerate(annotations) if not annotation.iscrowd and not is_degenerate(annotation)
-    ]
-    if len(indices) < 2:
-        return
-    boxes_xyxy = np.array([annotations[i].box_xyxy for i in indices], np.float32)
-    shown: dict[int, CroppedMask] = {}
-    for position in range(1, len(indices)):
-        overlaps = boxes.iou_matrix(boxes_xyxy[position : position + 1], boxes_xyxy[:position])[0]
-        later, best = indices[position], (SAME_IOU, False, -1)
-        for close in np.flatnonzero(overlaps > CLOSE_BOX_IOU).tolist():
-            earlier, iou = indices[close], float(overlaps[close])
-            if not (has_only_box(annotations[earlier]) and has_only_box(annotations[later])):
-                for index in (earlier, later):
-                    if index not in shown:
-                        shown[index] = annotations[index].mask(size_hw)
-                iou = masks.iou(shown[earlier], shown[later])
-            best = max(best, (iou, _same_words(annotations[earlier], annotations[later]), earlier))
-        if best[2] >= 0:
-            yield best[2], later, _repeat(annotations, best[2], later, best[0])
 
 
 def has_only_box(annotation: Annotation) -> bool:
@@ -217,17 +187,6 @@ def _nothing_there(annotation: Annotation, mask: CroppedMask, size_hw: SizeHw) -
             f"an object at {_words(_outline_xyxy(annotation, mask))}, the image is {_size_words(size_hw)}",
         )
     return Fault("empty-mask", "a polygon that holds the centre of no pixel" if parts else "a mask without pixels")
-
-
-def _repeat(annotations: Sequence[Annotation], earlier: int, later: int, iou: float) -> Fault:
-    if annotations[earlier].class_id != annotations[later].class_id:
-        return Fault("two-classes-one-object", f"object {earlier + 1} in another class, {iou:.0%} alike")
-    exact = iou == 1 and _same_words(annotations[earlier], annotations[later])
-    return Fault("repeated-object" if exact else "near-repeated-object", f"object {earlier + 1} again, {iou:.0%} alike")
-
-
-def _same_words(a: Annotation, b: Annotation) -> bool:
-    return a.class_id == b.class_id and a.attributes == b.attributes
 
 
 def _degenerate(annotation: Annotation) -> Fault:

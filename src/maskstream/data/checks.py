@@ -14,7 +14,8 @@ from maskstream.data.check_files import check_files
 from maskstream.data.check_images import check_image
 from maskstream.data.check_kinds import finding
 from maskstream.data.check_labels import check_labels
-from maskstream.data.check_shapes import SizeHw, faults, repeats
+from maskstream.data.check_repeats import repeats
+from maskstream.data.check_shapes import SizeHw, faults
 from maskstream.data.check_splits import check_duplicates, check_splits
 from maskstream.data.dataset import ANNOTATIONS, SPLITS, Dataset
 from maskstream.data.duplicates import DuplicatePair, search

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from maskstream.core.polygons import clip
 from maskstream.core.union_find import UnionFind
+from maskstream.data.check_repeats import repeats
 from maskstream.data.check_shapes import (
     BoxXyxy,
     SizeHw,
@@ -23,7 +24,6 @@ from maskstream.data.check_shapes import (
     is_degenerate,
     is_flat,
     is_outside,
-    repeats,
 )
 from maskstream.data.check_splits import splits_by_image
 from maskstream.data.checks import Checked, usable_size_hw
