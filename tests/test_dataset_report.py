@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -20,10 +21,11 @@ from maskstream.cli.new_folder import new_folder
 from maskstream.data.findings import Finding, Severity
 from maskstream.data.formats.coco_folder import read
 from maskstream.data.formats.format import ReadOptions
+from maskstream.data.split_proof import prove
 from maskstream.data.statistics import collect
 from maskstream.errors import OutputError
 from maskstream.reports import dataset_report
-from maskstream.reports.dataset_facts import named_facts, verdict
+from maskstream.reports.dataset_facts import named_facts, proof_sentence, verdict
 from maskstream.reports.dataset_report import PAGE, describe
 
 SECTIONS = ["classes", "kept", "objects", "colours", "images", "examples", "proof", "findings", "facts"]
@@ -246,13 +248,40 @@ def test_eighty_classes_stay_bounded(shared_data, tmp_path):
     "facts, lines",
     [
         ({}, []),
-        ({"a_b": {"c": {"d": 1}}}, [("a b: c: d", "1")]),
+        ({"a_b": {"c_d": 1}}, [("a b: c d", "1")]),
+        ({"a": {"b": {"c": 1, "d": "x"}, "e": None}}, [("a: b", "c 1, d x"), ("a: e", "not known")]),
+        ({"a": {"b": {"c": {"d": 1}, "e": 2}}}, [("a: b: c", "d 1"), ("a: b: e", "2")]),
         ({"ok": True, "none": [], "pairs": [["x", "y"]]}, [("ok", "yes"), ("none", "none"), ("pairs", "x y")]),
-        ({"kinds": {}}, [("kinds", "")]),
+        ({"kinds": {}}, [("kinds", "none")]),
     ],
 )
 def test_facts_of_any_shape_become_lines(facts, lines):
     assert named_facts(facts) == lines
+
+
+@pytest.mark.parametrize(
+    "groups, rule, sentence",
+    [
+        (("a", "b"), {}, "No group and no near-duplicate is in two splits."),
+        (("a", "b"), {"duplicates": "ignore"}, "No group is in two splits; near-duplicates were not looked for."),
+        (("a", "a"), {}, "These splits leak: 1 group and 0 pairs of (near-)duplicates lie across them."),
+    ],
+)
+def test_the_proof_of_splits_comes_to_a_sentence(tmp_path, groups, rule, sentence):
+    images = [record(tmp_path, number, size_hw=(40, 60), group=group) for number, group in enumerate(groups)]
+    small = dataset(tmp_path, images, splits={"train": ("0.png",), "test": ("1.png",)}, split_rule=rule)
+    proven = replace(small, split_proof=prove(small).model_dump())
+    assert proof_sentence(proven).replace("\xa0", " ") == sentence
+    assert sentence in page_of(proven, tmp_path / "out").text
+    assert proof_sentence(small) is None
+
+
+def test_images_that_were_not_compared_are_said(tmp_path):
+    images = [record(tmp_path, number, size_hw=(40, 60)) for number in range(2)]
+    small = dataset(tmp_path, images, splits={"train": ("0.png",), "test": ("1.png",)})
+    images[0].path.unlink()
+    proven = replace(small, split_proof=prove(small).model_dump())
+    assert proof_sentence(proven).endswith("1\xa0image could not be compared.")
 
 
 def command():

@@ -102,9 +102,9 @@ def percent_told(share: float) -> str:
 
 def aspect_told(aspect: float) -> str:
     """`2:1` for twice as wide as high, `1:2` for the reverse."""
-    return f"{_plain(aspect)}:1" if aspect >= 1 else f"1:{_plain(1 / aspect)}"
+    return f"{_plain(aspect, 2)}:1" if aspect >= 1 else f"1:{_plain(1 / aspect, 2)}"
 
 
-def _plain(value: float) -> str:
-    """Three digits that count, written without a power of ten."""
-    return f"{float(f'{value:.3g}'):,.10g}".replace(",", "\u202f")
+def _plain(value: float, digits: int = 3) -> str:
+    """So many digits that count, written without a power of ten."""
+    return f"{float(f'{value:.{digits}g}'):,.10g}".replace(",", "\u202f")

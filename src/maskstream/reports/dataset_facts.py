@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding
+from maskstream.data.split_proof import Proof
 from maskstream.data.statistics import DatasetStatistics
 from maskstream.reports.facts import Fact
 from maskstream.reports.words import counted, number, shown
@@ -120,17 +122,42 @@ def _group_facts(statistics: DatasetStatistics) -> list[Fact]:
     ]
 
 
-def named_facts(facts: Mapping[str, Any]) -> list[Fact]:
-    """A split's rule or proof, whatever it holds, as lines to read; what is nested is named by its path."""
+def proof_sentence(dataset: Dataset) -> str | None:
+    """What the proof of the splits comes to; None where there is none, or one that is not `data split`'s."""
+    try:
+        proof = Proof.model_validate(dict(dataset.split_proof))
+    except ValidationError:
+        return None
+    searched = proof.duplicates
+    if proof.leaks:
+        pairs = searched.identical_pairs + searched.near_pairs if searched else 0
+        torn = counted(proof.groups_torn, "group")
+        return f"These splits leak: {torn} and {counted(pairs, 'pair')} of (near-)duplicates lie across them."
+    if searched is None:
+        return "No group is in two splits; near-duplicates were not looked for."
+    sentence = "No group and no near-duplicate is in two splits."
+    not_compared = searched.not_there + len(searched.unreadable)
+    return f"{sentence} {counted(not_compared, 'image')} could not be compared." if not_compared else sentence
+
+
+def named_facts(facts: Mapping[str, Any], above: str = "") -> list[Fact]:
+    """A split's rule or proof, whatever it holds, as lines to read; what is nested is named by its path.
+
+    Plain values two levels down, such as the counts of the classes in a split, share a line.
+    """
     lines: list[Fact] = []
     for name, value in facts.items():
-        title = name.replace("_", " ")
+        title = f"{above}{name.replace('_', ' ')}"
         if isinstance(value, Mapping) and value:
-            lines += [(f"{title}: {inner}", text) for inner, text in named_facts(value)]
-        elif isinstance(value, list | tuple):
+            plain = not any(isinstance(inner, Mapping | list | tuple) for inner in value.values())
+            if above and plain:
+                lines.append((title, listed([f"{key} {shown(inner)}" for key, inner in value.items()])))
+            else:
+                lines += named_facts(value, f"{title}: ")
+        elif isinstance(value, Mapping | list | tuple):
             lines.append((title, listed([shown(entry) for entry in value]) or "none"))
         else:
-            lines.append((title, shown(value)))
+            lines.append((title, "not known" if value is None else shown(value)))
     return lines
 
 

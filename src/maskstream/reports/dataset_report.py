@@ -122,6 +122,7 @@ def _content(dataset: Dataset, statistics: DatasetStatistics, loading: Sequence[
         "examples": [(row, found) for row, found in zip(shown, examples, strict=True) if found],
         "without_examples": [row.name for row in rows[len(shown) :] if row.objects or row.labelled],
         "rule": facts.named_facts(dataset.split_rule),
+        "proof_sentence": facts.proof_sentence(dataset),
         "proof": facts.named_facts(dataset.split_proof),
         "findings": facts.findings_by_kind([*loading, *dataset.provenance.findings]),
         "fact_groups": facts.fact_groups(dataset, statistics),

@@ -1,0 +1,3 @@
+"use strict";
+
+/* a tick of a film leads to its picture */
