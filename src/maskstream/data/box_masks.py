@@ -29,7 +29,7 @@ MASK_FROM = "mask_from"
 """Attribute of an object whose mask was made here: the shape it was made of."""
 
 GRABCUT_FOUND = "grabcut"
-"""Attribute of an object for which GrabCut was asked and found nothing; its mask is then an ellipse."""
+"""Attribute of an object for which GrabCut was asked and found nothing to learn from; its mask is then an ellipse."""
 
 SAGITTA_PX = 0.05
 """How far an ellipse may be from the polygon that stands for it."""
@@ -37,6 +37,8 @@ SAGITTA_PX = 0.05
 MARGIN = 0.25
 """Share of the box's sides that GrabCut looks at around it, to learn the background."""
 LEAST_MARGIN_PX = 8
+CORE = 0.5
+"""Share of the box's sides whose ellipse is object for certain: without it GrabCut often finds nothing."""
 LONGEST_SIDE_PX = 256
 """Larger crops are reduced for GrabCut, whose time grows faster than the area."""
 ITERATIONS = 5
@@ -47,8 +49,8 @@ def with_box_masks(
 ) -> tuple[ImageRecord, ...]:
     """Give every object without a mask one of this shape, and note it in its attributes.
 
-    The box stays as it is. Degenerate boxes, and those outside the image, stay without a mask. Where GrabCut finds
-    no object, an ellipse takes its place, which the attributes then say.
+    The box stays as it is. Degenerate boxes, and those outside the image, stay without a mask. Where GrabCut has
+    nothing to learn from, an ellipse takes its place, which the attributes then say.
 
     Parameters
     ----------
@@ -71,7 +73,7 @@ def mask_from_box(
 ) -> CroppedMask:
     """The mask that stands for a box, cut to the image; empty for a degenerate box.
 
-    GrabCut's is also empty where it finds no object, or no background around the box to tell it from.
+    GrabCut's is also empty where the box is too small to learn from, or leaves no background in the image.
 
     Parameters
     ----------
@@ -158,35 +160,46 @@ def _dressed(annotation: Annotation, made: Annotation, attributes: dict[str, str
 
 
 def _grabcut(box_xyxy: BoxXyxy, image: NDArray[np.uint8]) -> CroppedMask:
-    """The object that GrabCut finds in a box; empty when it finds none.
+    """The object that GrabCut finds in a box; empty when box or background have no pixel to learn from.
 
-    Outside the box is background for certain; inside, the ellipse is probably object and the corners probably
-    background. OpenCV's random numbers, which start the colour models, are reset, so that equal input gives
-    equal masks.
+    Outside the box is background for certain, an ellipse of `CORE` in its middle is object for certain, and the rest
+    of the box is probably object. OpenCV's random numbers, which start the colour models, are reset, so that equal
+    input gives equal masks.
     """
     x0, y0, x1, y1 = edges = _crop_around(box_xyxy, (image.shape[0], image.shape[1]))
     if x1 <= x0 or y1 <= y0:
         return masks.EMPTY
-    crop = np.ascontiguousarray(image[y0:y1, x0:x1, ::-1])
     inside = _pixels_of(rectangle(box_xyxy), edges)
-    likely = _pixels_of(ellipse(box_xyxy), edges)
-    trimap = np.where(likely, cv2.GC_PR_FGD, np.where(inside, cv2.GC_PR_BGD, cv2.GC_BGD)).astype(np.uint8)
-    scale = LONGEST_SIDE_PX / max(crop.shape[:2])
-    if scale < 1:
-        size_wh = (max(round(crop.shape[1] * scale), 1), max(round(crop.shape[0] * scale), 1))
-        crop = cv2.resize(crop, size_wh, interpolation=cv2.INTER_AREA)
-        trimap = cv2.resize(trimap, size_wh, interpolation=cv2.INTER_NEAREST)
-    if not (trimap == cv2.GC_PR_FGD).any() or not (trimap == cv2.GC_BGD).any():
-        return masks.EMPTY
-    cv2.setRNGSeed(0)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(crop, trimap, None, *models, ITERATIONS, cv2.GC_INIT_WITH_MASK)
-    found = np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    if scale < 1:
-        soft = cv2.resize(found.astype(np.float32), inside.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        found = (soft > 0.5) & inside
+    trimap = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    trimap[_pixels_of(ellipse(_core(box_xyxy)), edges)] = cv2.GC_FGD
+    crop = np.ascontiguousarray(image[y0:y1, x0:x1, ::-1])
+    found = _reduced_grabcut(crop, trimap) & inside
     mask = masks.crop(found)
     return CroppedMask(mask.bitmap, mask.x0 + x0, mask.y0 + y0) if mask.area_px else masks.EMPTY
+
+
+def _reduced_grabcut(bgr: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The pixels that GrabCut takes for object, looked for in a smaller image where this one is large."""
+    height, width = trimap.shape
+    scale = min(LONGEST_SIDE_PX / max(height, width), 1.0)
+    size_wh = max(round(width * scale), 1), max(round(height * scale), 1)
+    small = cv2.resize(bgr, size_wh, interpolation=cv2.INTER_AREA)
+    marks = cv2.resize(trimap, size_wh, interpolation=cv2.INTER_NEAREST)
+    if not (marks == cv2.GC_FGD).any() or not (marks == cv2.GC_BGD).any():
+        return np.zeros(trimap.shape, bool)
+    cv2.setRNGSeed(0)
+    background, objects = np.zeros((1, 65)), np.zeros((1, 65))
+    marks, _, _ = cv2.grabCut(small, marks, (0, 0, 0, 0), background, objects, ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    found = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
+    return np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5)
+
+
+def _core(box_xyxy: BoxXyxy) -> BoxXyxy:
+    """The middle of a box, `CORE` as wide and high."""
+    x1, y1, x2, y2 = box_xyxy
+    centre_x, centre_y = (x1 + x2) / 2, (y1 + y2) / 2
+    half_x, half_y = CORE * (x2 - x1) / 2, CORE * (y2 - y1) / 2
+    return centre_x - half_x, centre_y - half_y, centre_x + half_x, centre_y + half_y
 
 
 def _crop_around(box_xyxy: BoxXyxy, size_hw: tuple[int, int]) -> tuple[int, int, int, int]:
