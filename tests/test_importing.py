@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from maskstream.data.dataset import Dataset
 from maskstream.data.exporting import export_dataset
 from maskstream.data.formats.format import ReadOptions, WriteOptions
 from maskstream.data.importing import import_dataset, recognise
-from maskstream.errors import DatasetError, OutputError
+from maskstream.errors import DatasetError, OutputError, SourceError
 
 SIZE_HW = (24, 32)
 BOX = [4, 4, 8, 8]
@@ -173,8 +174,24 @@ def test_a_folder_of_no_known_format_says_what_is_there(tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"nowhere: expected .*, found .*"):
+    with pytest.raises(SourceError, match=r"nowhere: expected a folder, .*, found no such file or folder"):
         import_dataset(str(tmp_path / "nowhere"), tmp_path / "out")
+
+
+def test_a_zip_file_is_a_source(source: Path, tmp_path: Path) -> None:
+    shutil.make_archive(str(tmp_path / "pets-zipped"), "zip", tmp_path, "pets")
+    imported = import_dataset(str(tmp_path / "pets-zipped.zip"), tmp_path / "out")
+    assert [image.name for image in imported.dataset.images] == ["a.png", "b ü.png"]
+    assert imported.dataset.provenance.source == "pets-zipped.zip"
+    for name in ("a.png", "b ü.png"):
+        assert (tmp_path / "out" / "images" / name).read_bytes() == (source / "images" / name).read_bytes()
+
+
+def test_frames_of_films_know_their_film(source: Path, tmp_path: Path) -> None:
+    rows = "video,frame,time_s,sha256,image\nfilm.mp4,3,0.1,ff,images/a.png\n"
+    (source / "frames.csv").write_text(rows)
+    dataset = import_dataset(str(source), tmp_path / "out").dataset
+    assert [image.group for image in dataset.images] == ["film.mp4", None]
 
 
 def test_a_dataset_folder_is_a_source(source: Path, tmp_path: Path) -> None:

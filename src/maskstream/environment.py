@@ -20,6 +20,7 @@ from maskstream.core.parallel import available_cores
 from maskstream.errors import ModelFolderError
 from maskstream.inference.load import bundled_models, model_folder
 from maskstream.inference.manifest import MANIFEST, read_manifest
+from maskstream.media.download import is_offline
 
 ONNX_RUNTIME_BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "gif")
@@ -45,7 +46,7 @@ def describe_environment() -> dict[str, Any]:
         "packages": {name: installed_version(name) for name in required_packages()[""]},
         "extras": {name: _versions(packages) for name, packages in required_packages().items() if name},
         "models": models,
-        "offline": os.environ.get("MASKSTREAM_OFFLINE") == "1",
+        "offline": is_offline(),
         "problems": _problems(models, builds),
     }
 

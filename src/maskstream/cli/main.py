@@ -9,6 +9,7 @@ from rich.console import Console
 
 from maskstream import __version__
 from maskstream.cli import data
+from maskstream.cli.annotate import annotate
 from maskstream.cli.doctor import doctor
 from maskstream.cli.evaluate import evaluate
 from maskstream.cli.export import export
@@ -25,11 +26,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(segment)
+app.command()(annotate)
 app.command()(evaluate)
 app.command()(train)
 app.command()(export)
 app.command()(doctor)
-app.add_typer(data.app, name="data", help="Datasets: import them from other formats.")
+app.add_typer(data.app, name="data", help="Labelled datasets: import, check, split, describe and export them.")
 
 
 def _show_version(asked: bool) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from maskstream.core.classes import Classes
 from maskstream.core.parallel import OnProgress
+from maskstream.data.box_masks import with_box_masks
 from maskstream.data.dataset import Dataset
+from maskstream.data.fetch import KAGGLE, local_source
+from maskstream.data.film_groups import with_film_groups
 from maskstream.data.formats.format import Format, ReadOptions
 from maskstream.data.formats.table import FORMATS
 from maskstream.data.listing import Listing, list_folder
@@ -43,6 +46,8 @@ def import_dataset(
     *,
     name: str | None = None,
     licence: str | None = None,
+    allow_private: bool = False,
+    on_fetch: OnProgress | None = None,
     on_copy: OnProgress | None = None,
 ) -> Imported:
     """Import labelled images into a dataset folder, which appears whole or not at all.
@@ -56,6 +61,8 @@ def import_dataset(
     format_name : key of `FORMATS`, or "auto" to recognise it.
     options : what the format needs to be told.
     name, licence : of the dataset, where the format does not know them.
+    allow_private : addresses of this machine and of private networks may be downloaded from.
+    on_fetch : told how many bytes are downloaded, or files of a zip unpacked.
     on_copy : told how many images are copied.
 
     Raises
@@ -66,20 +73,20 @@ def import_dataset(
     MissingDependency : Kaggle's client is asked for and not installed.
     """
     options = options or ReadOptions()
-    with tempfile.TemporaryDirectory(prefix="maskstream-import-"):
-        path = Path(source)
+    with tempfile.TemporaryDirectory(prefix="maskstream-import-") as work:
+        path = local_source(source, Path(work), on_fetch, allow_private=allow_private)
         chosen, why = recognise(path) if format_name == AUTO else (_named(format_name), None)
         if chosen.read is None:
             raise DatasetError(
                 format_name, expected="a format that can be read", found="one that can only be written", remedy=_KNOWN
             )
         dataset = keep_classes(chosen.read(path, options), options.classes)
-        images = dataset.images
+        images = with_film_groups(_with_masks(dataset.images, options))
         provenance = dataset.provenance.model_copy(
             update={
                 "name": name or dataset.provenance.name,
                 "licence": licence or dataset.provenance.licence,
-                "source": source if ":" in source else dataset.provenance.source,
+                "source": _told_source(source, path, dataset.provenance.source),
             }
         )
         saved = replace(dataset.with_images(images), provenance=provenance).save(out, on_copy)
@@ -140,6 +147,19 @@ def _renumbered(image: ImageRecord, new_ids: dict[int, int]) -> ImageRecord:
     )
     class_id = None if image.class_id is None else new_ids[image.class_id]
     return replace(image, annotations=annotations, class_id=class_id)
+
+
+def _with_masks(images: Sequence[ImageRecord], options: ReadOptions) -> Sequence[ImageRecord]:
+    """The images with masks for their boxes, where there are boxes alone."""
+    boxes_alone = any(not annotation.segmentation for image in images for annotation in image.annotations)
+    return with_box_masks(images, options.box_shape, options.on_progress) if boxes_alone else images
+
+
+def _told_source(source: str, path: Path, told_by_format: str) -> str:
+    """An address without its query, which may hold a key; what the format knows; else the name of the path."""
+    if "://" in source or source.startswith(KAGGLE):
+        return source.split("?")[0]
+    return told_by_format if told_by_format != path.name else Path(source).name
 
 
 def _named(name: str) -> Format:

@@ -13,6 +13,8 @@ from maskstream.errors import DatasetError
 from maskstream.media.images import IMAGE_SUFFIXES
 from maskstream.media.sources import natural_key
 
+_IMAGE_ENDINGS = tuple(IMAGE_SUFFIXES)
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -32,11 +34,11 @@ class Listing:
 
     def images(self) -> tuple[str, ...]:
         """Names of the files that are images by their suffix."""
-        return tuple(name for name in self.names if Path(name).suffix.lower() in IMAGE_SUFFIXES)
+        return tuple(name for name in self.names if name.lower().endswith(_IMAGE_ENDINGS))
 
     def with_suffix(self, suffix: str) -> tuple[str, ...]:
         """Names of the files with this suffix, whatever its case."""
-        return tuple(name for name in self.names if Path(name).suffix.lower() == suffix)
+        return tuple(name for name in self.names if name.lower().endswith(suffix))
 
 
 def list_folder(folder: Path) -> Listing:

@@ -8,7 +8,6 @@ one file, so that a kill never leaves half of a state.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from torchvision.models import get_weight
 
 from maskstream.core.files import whole_file
 from maskstream.errors import CheckpointError
+from maskstream.media.download import is_offline
 from maskstream.training.models import MaskRcnn
 from maskstream.training.recipe import Recipe
 
@@ -101,7 +101,7 @@ def load_initial(model: MaskRcnn, initial_weights: str) -> None:
 
 
 def _from_torchvision(name: str) -> dict[str, Tensor]:
-    if os.environ.get("MASKSTREAM_OFFLINE") == "1":
+    if is_offline():
         raise CheckpointError(
             name,
             expected="weights on this machine",

@@ -37,6 +37,9 @@ def import_(
     mask_kind: Annotated[
         str | None, typer.Option(help="binary, index, class-colour or instance-colour.  [default: recognised]")
     ] = None,
+    split_parts: Annotated[
+        bool, typer.Option("--split-parts", help="Each connected part of a mask becomes an object of its own.")
+    ] = False,
     colour: Annotated[
         list[str] | None, typer.Option(metavar="R,G,B=NAME", help="Class of a mask colour; may be repeated.")
     ] = None,
@@ -47,6 +50,9 @@ def import_(
     box_shape: Annotated[
         BoxShape, typer.Option(help="How boxes become masks where labels are only boxes.")
     ] = BoxShape.RECTANGLE,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Download from this machine and private networks too.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="Name of the dataset.  [default: the source's]")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the data, where the format does not know it.")] = None,
 ) -> None:
@@ -57,13 +63,24 @@ def import_(
             images=images,
             masks=masks,
             mask_kind=mask_kind,
+            split_parts=split_parts,
             colours=dict(map(_colour, colour or [])),
             label_column=label_column,
             group_column=group_column,
             box_shape=box_shape,
             on_progress=bar("reading"),
         )
-        imported = import_dataset(source, out, format_name, options, name=name, licence=licence, on_copy=bar("copying"))
+        imported = import_dataset(
+            source,
+            out,
+            format_name,
+            options,
+            name=name,
+            licence=licence,
+            allow_private=allow_private,
+            on_fetch=bar("fetching"),
+            on_copy=bar("copying"),
+        )
     console = Console(soft_wrap=True)
     if imported.recognised:
         console.print(f"recognised {imported.format}: {imported.recognised}", markup=False, highlight=False)

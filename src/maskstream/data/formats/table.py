@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from maskstream.data.formats import coco_folder, isic
+from maskstream.data.formats import (
+    boxes_csv,
+    coco_folder,
+    isic,
+    label_csv,
+    labelme,
+    mask_folder,
+    named_images,
+    onehot_csv,
+    yolo,
+)
 from maskstream.data.formats.format import Format
 
 FORMATS: dict[str, Format] = {
@@ -10,6 +20,15 @@ FORMATS: dict[str, Format] = {
     for entry in (
         coco_folder.OWN,
         coco_folder.FORMAT,
+        labelme.FORMAT,
         isic.FORMAT,
+        boxes_csv.FORMAT,
+        onehot_csv.FORMAT,
+        label_csv.FORMAT,
+        yolo.FORMAT,
+        yolo.FORMAT_BOXES,
+        mask_folder.FORMAT,
+        named_images.CLASS_FOLDERS,
+        named_images.FILE_NAMES,
     )
 }
