@@ -16,10 +16,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskstream.data.dataset import Dataset
+from maskstream.data.formats import labelme
+from maskstream.data.formats.format import ReadOptions, WriteOptions
+
 LABELME = "labelme==6.3.1"
 """GPL-3.0: it runs as a program of its own and is never imported here."""
 
 SIZE_HW = (40, 60)
+SQUARE = [[10, 10], [30, 10], [30, 30], [10, 30]]
+FAR = [[40, 5], [50, 5], [50, 15], [40, 15]]
+RING = np.ones((6, 8), bool)
+RING[2:4, 3:6] = False
 
 OPEN_AND_SAVE = """
 import json, sys
@@ -73,6 +81,24 @@ def put(folder: Path, *shapes: dict[str, Any], image: str = "a.png", name: str |
     path.write_text(json.dumps(document(*shapes, image=image, **others)), encoding="utf-8")
     (path.parent / image).write_bytes(png())
     return path
+
+
+def read(folder: Path, **options: Any) -> Dataset:
+    return labelme.read(folder, ReadOptions(**options))
+
+
+def written(dataset: Dataset, folder: Path) -> Path:
+    folder.mkdir()
+    labelme.write(dataset, folder, WriteOptions())
+    return folder
+
+
+def codes(dataset: Dataset) -> list[str]:
+    return [finding.code for finding in dataset.provenance.findings]
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def open_and_save(paths: list[Path]) -> None:

@@ -15,7 +15,7 @@ from found_objects import disk, found
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from labelme_files import document, open_and_save, png, put, shape
+from labelme_files import document, load, open_and_save, png, put, read, shape, written
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -24,9 +24,6 @@ from maskstream.core import masks
 from maskstream.core.detections import Detections
 from maskstream.core.frame import Frame
 from maskstream.core.segmenter import FakeSegmenter
-from maskstream.data.dataset import Dataset
-from maskstream.data.formats import labelme
-from maskstream.data.formats.format import ReadOptions, WriteOptions
 from maskstream.data.preannotate import Preannotated, outlines, preannotate
 from maskstream.errors import DatasetError, MaskstreamError
 
@@ -61,16 +58,8 @@ def pictures(folder: Path, *names: str) -> Path:
     return folder
 
 
-def load(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def imported(folder: Path) -> Dataset:
-    return labelme.read(folder, ReadOptions())
-
-
 def origins(folder: Path) -> list[tuple[str, list[str]]]:
-    (record,) = imported(folder).images
+    (record,) = read(folder).images
     return [(a.attributes["provenance"], a.attributes.get("corrected", [])) for a in record.annotations]
 
 
@@ -114,14 +103,14 @@ def test_holes_and_pieces_survive_as_polygons_that_can_be_edited(
     assert [s["shape_type"] for s in shapes] == kinds
     assert {s["group_id"] for s in shapes} == ({1} if len(kinds) > 1 else {None})
     assert sum(len(s["points"]) for s in shapes) <= 60
-    (annotation,) = imported(tmp_path).images[0].annotations
+    (annotation,) = read(tmp_path).images[0].annotations
     assert masks.iou(annotation.mask(SIZE_HW), masks.crop(mask)) >= iou
     assert annotation.attributes["provenance"] == "model"
 
 
 def test_a_picture_without_objects_gets_a_document_all_the_same(tmp_path: Path) -> None:
     run(pictures(tmp_path), fake())
-    dataset = imported(tmp_path)
+    dataset = read(tmp_path)
     assert dataset.classes == CLASSES
     assert dataset.images[0].annotations == ()
     assert dataset.images[0].attributes["preannotation"] == {
@@ -313,23 +302,21 @@ def test_import_knows_who_made_an_object_and_what_was_changed(
     change(content)
     (tmp_path / "a.json").write_text(json.dumps(content))
     assert origins(tmp_path) == expected
-    counted = imported(tmp_path).images[0].attributes.get("preannotation", {}).get("deleted")
+    counted = read(tmp_path).images[0].attributes.get("preannotation", {}).get("deleted")
     assert counted == deleted
 
 
 def test_documents_that_no_model_wrote_say_nothing_of_their_origin(tmp_path: Path) -> None:
     put(tmp_path, shape("x", [[1, 1], [9, 1], [9, 9]]))
-    (record,) = imported(tmp_path).images
+    (record,) = read(tmp_path).images
     assert record.annotations[0].attributes.keys() == record.attributes.keys() == {"labelme"}
 
 
 def test_stamps_survive_the_way_through_a_dataset(tmp_path: Path) -> None:
     run(pictures(tmp_path / "in"), fake(TWO, HOLED, NOTHING))
-    dataset = imported(tmp_path / "in").save(tmp_path / "dataset")
+    dataset = read(tmp_path / "in").save(tmp_path / "dataset")
     assert [a.attributes["provenance"] for a in dataset.images[0].annotations] == 3 * ["model"]
-    (tmp_path / "out").mkdir()
-    assert labelme.write(dataset, tmp_path / "out", WriteOptions()) == []
-    assert load(tmp_path / "out" / "a.json") == load(tmp_path / "in" / "a.json")
+    assert load(written(dataset, tmp_path / "out") / "a.json") == load(tmp_path / "in" / "a.json")
 
 
 def test_labelme_opens_and_saves_it_and_nothing_counts_as_changed(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskstream.data.formats.labelme_document import SUFFIX, may_be_labelme, read_document
+from maskstream.core.classes import Classes
+from maskstream.data.formats.labelme_document import NO_CLASSES, SUFFIX, may_be_labelme, read_document
 from maskstream.data.formats.labelme_provenance import DocumentStamp, stamp_of
 from maskstream.data.listing import Listing
 from maskstream.errors import DatasetError
@@ -28,6 +29,16 @@ def listed_labels(folder: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(path, expected="a text file", found=str(error), remedy="save it as UTF-8") from error
     return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+
+
+def write_labels(folder: Path, classes: Classes) -> None:
+    """List the classes for `labelme --labels`, and before them the label of what is not to be judged.
+
+    Nothing is written when a class has a name that such a file cannot hold.
+    """
+    lines = (NO_CLASSES[0], *classes)
+    if all(line.strip().splitlines() == [line] for line in lines):
+        (folder / LABELS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def labels_in_use(listing: Listing) -> tuple[str, ...]:

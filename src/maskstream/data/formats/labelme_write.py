@@ -29,6 +29,7 @@ from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding, Severity
 from maskstream.data.formats.format import WriteOptions, place_image
 from maskstream.data.formats.labelme_document import check_shape, default_name, shape_kind
+from maskstream.data.formats.labelme_labels import write_labels
 from maskstream.data.formats.labelme_objects import EXTRA, kept_shapes, shapes_of
 from maskstream.data.formats.labelme_provenance import CORRECTED, PREANNOTATION, PROVENANCE
 from maskstream.data.records import ImageRecord, safe_name
@@ -53,7 +54,7 @@ class _Extra(Block):
 
 
 def write(dataset: Dataset, folder: Path, options: WriteOptions) -> Sequence[Finding]:
-    """Write pictures and documents; sub-folders stay.
+    """Write pictures and documents, sub-folders as they are, and `labels.txt` with the classes in their order.
 
     Polygons become polygons, several of one object with a `group_id` in common; pixels become masks, holes kept; an
     object known by its box alone becomes a rectangle.
@@ -80,6 +81,7 @@ def write(dataset: Dataset, folder: Path, options: WriteOptions) -> Sequence[Fin
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    write_labels(folder, dataset.classes)
     return list(_findings(dataset))
 
 
