@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ from planted import COPIES, PLANTS, SIZE_HW, checked, clean_dataset, name_of, pi
 
 from maskstream.core.masks import CroppedMask
 from maskstream.data.check_kinds import KINDS
+from maskstream.data.check_splits import check_duplicates
 from maskstream.data.checks import check_folder
 from maskstream.data.dataset import Annotation, Dataset, ImageRecord, Provenance
 from maskstream.data.findings import Finding, Severity
+from maskstream.data.formats import boxes_csv
+from maskstream.data.formats.format import ReadOptions
+from maskstream.data.importing import import_dataset
+from maskstream.data.split_proof import prove
 from maskstream.errors import DatasetError
 
 NUMBER = 2
@@ -312,3 +318,82 @@ def test_left_out_copies_are_no_finding(dataset: Path) -> None:
     findings, answer = checked(dataset)
     assert findings == []
     assert [(pair.a, pair.b) for pair in answer.pairs] == [(name_of(NUMBER), name_of(11))]
+
+
+def test_copies_do_not_hide_that_a_proof_is_outdated(dataset: Path) -> None:
+    whole = Dataset.load(dataset)
+    proven = replace(whole, split_proof=prove(whole).model_dump()).save(dataset.parent / "proven").folder
+    COPIES["brighter"][0](proven, {}, NUMBER)
+    findings = {found.code: found for found in checked(proven)[0]}
+    assert set(findings) == {"near-duplicate-across-splits", "outdated-proof"}
+    assert "duplicates: states" in findings["outdated-proof"].found
+
+
+def test_the_oil_tanks_have_two_degenerate_boxes(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "oil_tanks"
+    found = checked(boxes_csv.FORMAT.read(source, ReadOptions()).save(tmp_path / "tanks").folder)[0]
+    boxes = [finding for finding in found if finding.code == "degenerate-box"]
+    assert [finding.found for finding in boxes] == ["13 x -77 px at x 884, y 901", "9 x 0 px at x 1782, y 1932"]
+    assert {finding.severity for finding in found if finding not in boxes} == {Severity.NOTE}
+
+
+def test_what_is_said_of_coco128(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "coco128"
+    findings = checked(import_dataset(str(source), tmp_path / "coco", "coco").dataset.folder)[0]
+    assert Counter(serious(findings)) == Counter(
+        {
+            ("unused-class", None): 9,
+            ("image-without-label", "000000000250.jpg"): 1,
+            ("image-without-label", "000000000508.jpg"): 1,
+            ("strong-class-imbalance", None): 1,
+        }
+    )
+
+
+def test_nothing_serious_is_said_of_the_lungs(shared_data: Path, tmp_path: Path) -> None:
+    imported = import_dataset(str(shared_data / "lungs_montgomery"), tmp_path / "lungs").dataset
+    assert serious(checked(imported.folder)[0]) == []
+
+
+def test_a_size_beyond_all_images_fills_no_memory(dataset: Path) -> None:
+    content = json.loads((dataset / "annotations.json").read_text())
+    content["images"][NUMBER] |= {"height": 10**6, "width": 10**6}
+    polygon, mask = content["annotations"][2 * NUMBER : 2 * NUMBER + 2]
+    polygon |= {"segmentation": [[0, 0, 1e6, 0, 1e6, 1e6]], "bbox": [0, 0, 1e6, 1e6], "area": 5e11}
+    mask |= {"segmentation": {"size": [10**6, 10**6], "counts": [0, 10**12]}, "bbox": [0, 0, 1e6, 1e6], "area": 1e12}
+    edit(dataset / "annotations.json", **content)
+    edit(dataset / "dataset.json", sha256={})
+    assert serious(checked(dataset)[0]) == [("size-mismatch", name_of(NUMBER))]
+
+
+def test_a_label_of_10_mb(dataset: Path) -> None:
+    angles = np.linspace(0, 2 * np.pi, 300_000, endpoint=False)
+    points = np.column_stack([40 + 20 * np.cos(angles), 32 + 20 * np.sin(angles)])
+    content = json.loads((dataset / "annotations.json").read_text())
+    entry = content["annotations"][2 * NUMBER]
+    entry["segmentation"] = [points.ravel().tolist()]
+    del entry["bbox"], entry["area"]
+    edit(dataset / "annotations.json", **content)
+    edit(dataset / "dataset.json", sha256={})
+    assert (dataset / "annotations.json").stat().st_size > 10_000_000
+    assert checked(dataset)[0] == []
+
+
+def test_isic_2017_has_copies_across_its_official_splits(shared_data: Path, tmp_path: Path) -> None:
+    imported = import_dataset(str(shared_data / "isic2017"), tmp_path / "isic").dataset
+    findings, answer = checked(imported.folder)
+    near = {code for code, _ in serious(findings)}
+    assert near == {"near-duplicate-across-splits", "duplicate-image"}
+    official = dict(imported.splits)
+    for entry in imported.left_out:
+        official[entry.split] = (*official[entry.split], entry.image)
+    whole = replace(imported, splits=official, left_out=())
+    # what the import leaves out, and nothing of it in what is left
+    known = {entry.image for entry in imported.left_out if "near-duplicate" in entry.reason}
+    assert len(known) == 7
+    told = [found for found in check_duplicates(whole, answer.pairs) if found.severity is Severity.ERROR]
+    assert all(any(name in f"{found.image} {found.found}" for found in told) for name in known)
+    left = [found for found in findings if found.severity is Severity.ERROR]
+    assert not any(name in f"{found.image} {found.found}" for found in left for name in known)
+    # 23 more pairs, every one of which looks like one lesion to the eye
+    assert len(left) == 23

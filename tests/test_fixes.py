@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from planted import COPIES, PLANTS, SIZE_HW, checked, clean_dataset, name_of, pl
 from maskstream.data.dataset import Annotation, Dataset, LeftOut
 from maskstream.data.duplicates import DuplicatePair
 from maskstream.data.fixes import fix, mend
+from maskstream.data.split_proof import prove
 from maskstream.errors import DatasetError
 
 
@@ -105,13 +107,21 @@ def test_copies_of_copies_leave_too_and_splits_of_other_names_are_not_touched(da
         return tuple(DuplicatePair(name_of(a), name_of(b), "near", 0.9, "the same picture") for a, b in numbers)
 
     _, answer = checked(dataset)
-    chain = type(answer)(answer.dataset, pairs((0, 1), (1, 7), (7, 9), (3, 4)), Counter(), ())
+    chain = replace(answer, pairs=pairs((0, 1), (1, 7), (7, 9), (3, 4)))
     assert [entry.image for entry in fix(chain).left_out] == [name_of(0), name_of(1), name_of(7)]
     folds = {f"fold{index}": names for index, names in enumerate(answer.dataset.splits.values())}
-    renamed = type(answer.dataset)(
-        **{name: getattr(answer.dataset, name) for name in answer.dataset.__dataclass_fields__} | {"splits": folds}
-    )
-    assert fix(type(answer)(renamed, chain.pairs, Counter(), ())).left_out == ()
+    assert fix(replace(chain, dataset=replace(answer.dataset, splits=folds))).left_out == ()
+
+
+def test_a_proof_of_the_splits_is_renewed(dataset: Path) -> None:
+    whole = Dataset.load(dataset)
+    proven = replace(whole, split_proof=prove(whole).model_dump()).save(dataset.parent / "proven").folder
+    assert checked(proven)[0] == []
+    plant(proven, ("image-missing", 2))
+    assert {"image-missing", "outdated-proof"} == {found.code for found in checked(proven)[0]}
+    saved = mended(proven)
+    assert checked(saved.folder)[0] == []
+    assert saved.split_proof["splits"]["train"]["images"] == 5
 
 
 @pytest.mark.parametrize("name", ["splits.json", "dataset.json"])

@@ -156,6 +156,9 @@ KINDS: dict[str, Kind] = {
         "leave one of the two out",
         "leaves one out: test stays whole, then val",
     ),
+    "outdated-proof": Kind(
+        _WARNING, "a proof of the splits and labels as they are now", "split again, or prove anew", "proves them anew"
+    ),
     "duplicate-image": Kind(_WARNING, "each image once", "remove the copy: it weighs double"),
     "near-duplicate-image": Kind(_NOTE, "images that differ", "keep both only when they are two views on purpose"),
 }

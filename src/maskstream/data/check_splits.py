@@ -9,6 +9,8 @@ from maskstream.data.check_kinds import finding
 from maskstream.data.dataset import IMAGES, SPLITS, Dataset
 from maskstream.data.duplicates import DuplicatePair
 from maskstream.data.findings import Finding
+from maskstream.data.fingerprints import Fingerprints
+from maskstream.data.split_proof import prove, stale
 from maskstream.data.splits_file import EVALUATION_SPLITS
 
 
@@ -47,6 +49,14 @@ def check_duplicates(dataset: Dataset, pairs: Iterable[DuplicatePair]) -> Iterat
             code, found = f"{near}duplicate-across-splits", f"this one in {split_a}, in {split_b} {found}"
             can_fix = not {split_a, split_b}.isdisjoint(EVALUATION_SPLITS)
             yield finding(code, place, found, image=pair.a, can_fix=can_fix)
+
+
+def check_proof(dataset: Dataset, prints: Fingerprints) -> Iterator[Finding]:
+    """Whether the proof that `splits.json` carries, if it does, is still true."""
+    if not dataset.split_proof:
+        return
+    for difference in stale(dataset, prove(dataset, prints=prints)):
+        yield finding("outdated-proof", f"{dataset.folder / SPLITS}: proof", difference)
 
 
 def splits_by_image(dataset: Dataset) -> dict[str, str]:

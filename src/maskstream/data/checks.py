@@ -16,11 +16,11 @@ from maskstream.data.check_kinds import finding
 from maskstream.data.check_labels import check_labels
 from maskstream.data.check_repeats import repeats
 from maskstream.data.check_shapes import SizeHw, faults
-from maskstream.data.check_splits import check_duplicates, check_splits
+from maskstream.data.check_splits import check_duplicates, check_proof, check_splits
 from maskstream.data.dataset import ANNOTATIONS, SPLITS, Dataset
 from maskstream.data.duplicates import DuplicatePair, search
 from maskstream.data.findings import Finding, OnFinding
-from maskstream.data.fingerprints import fingerprint
+from maskstream.data.fingerprints import Fingerprints, fingerprint
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError, SourceError
 from maskstream.media.images import MAX_IMAGE_PIXELS
@@ -33,12 +33,14 @@ class Checked:
     Attributes
     ----------
     dataset : without the entries that are broken.
+    prints : of the images that can be read.
     pairs : images that are alike.
     fixable : how often each kind of finding with a fix was met: (code, fix) and count.
     broken_files : files beside `annotations.json` of which nothing could be read.
     """
 
     dataset: Dataset
+    prints: Fingerprints
     pairs: tuple[DuplicatePair, ...]
     fixable: Counter[tuple[str, str]]
     broken_files: tuple[Finding, ...]
@@ -90,8 +92,10 @@ def check_folder(
         on_finding(Finding.of(error, "broken-file"))
         return None
     has_splits = not any(found.place.startswith(str(folder / SPLITS)) for found in broken_files)
-    pairs = check(dataset, tell, on_examine=on_examine, on_read=on_read, on_compare=on_compare, has_splits=has_splits)
-    return Checked(dataset, pairs, fixable, tuple(broken_files))
+    prints, pairs = check(
+        dataset, tell, on_examine=on_examine, on_read=on_read, on_compare=on_compare, has_splits=has_splits
+    )
+    return Checked(dataset, prints, pairs, fixable, tuple(broken_files))
 
 
 def check(
@@ -102,8 +106,8 @@ def check(
     on_read: OnProgress | None = None,
     on_compare: OnProgress | None = None,
     has_splits: bool = True,
-) -> tuple[DuplicatePair, ...]:
-    """Check a dataset theme by theme, reading every image once; gives the images that are alike.
+) -> tuple[Fingerprints, tuple[DuplicatePair, ...]]:
+    """Check a dataset theme by theme, reading every image once; gives fingerprints, and images that are alike.
 
     Where `has_splits` is False it is not told that splits are missing.
     """
@@ -121,9 +125,10 @@ def check(
     pairs = search(prints, on_compare).pairs
     # the import is over: what it met cannot be mended here
     told_again = (found.model_copy(update={"fix": None}) for found in dataset.provenance.findings)
-    for found in itertools.chain(prints.unreadable, check_duplicates(dataset, pairs), told_again):
+    about_copies = check_duplicates(dataset, pairs), check_proof(dataset, prints)
+    for found in itertools.chain(prints.unreadable, *about_copies, told_again):
         on_finding(found)
-    return pairs
+    return prints, pairs
 
 
 def usable_size_hw(record: ImageRecord) -> SizeHw | None:

@@ -30,6 +30,7 @@ from maskstream.data.checks import Checked, usable_size_hw
 from maskstream.data.dataset import Dataset, LeftOut
 from maskstream.data.duplicates import DuplicatePair
 from maskstream.data.records import Annotation, ImageRecord, Polygons
+from maskstream.data.split_proof import prove
 from maskstream.data.splits_file import EVALUATION_SPLITS
 
 
@@ -45,6 +46,8 @@ def fix(checked: Checked) -> Dataset:
     dataset = checked.dataset
     images = [_mended_image(record) for record in dataset.images if record.has_file or not record.stated_size_hw]
     dataset = _parted(dataset.with_images(images), checked.pairs)
+    if checked.fixable and dataset.split_proof:
+        dataset = replace(dataset, split_proof=prove(dataset, prints=checked.prints).model_dump())
     edits = tuple(
         f"check --fix: {code}: {what} ({count} {'time' if count == 1 else 'times'})"
         for (code, what), count in checked.fixable.items()
@@ -128,8 +131,7 @@ def _parted(dataset: Dataset, pairs: Sequence[DuplicatePair]) -> Dataset:
         return dataset
     names_out = {entry.image for entry in left_out}
     splits = {split: tuple(n for n in names if n not in names_out) for split, names in dataset.splits.items()}
-    # the proof speaks of splits as they were
-    return replace(dataset, splits=splits, left_out=(*dataset.left_out, *left_out), split_proof={})
+    return replace(dataset, splits=splits, left_out=(*dataset.left_out, *left_out))
 
 
 def _clusters(pairs: Sequence[DuplicatePair]) -> list[list[str]]:
