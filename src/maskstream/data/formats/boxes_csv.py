@@ -187,17 +187,18 @@ def _classes(table: Table, written: set[str], wanted: Classes) -> tuple[dict[str
     DatasetError : a number stands for no name.
     """
     in_order = sorted(written, key=lambda name: natural_key(Path(name)))
-    if not in_order or not all(name.isascii() and name.isdecimal() for name in in_order):
-        only = wanted if set(in_order) == {ONLY_CLASS} and len(wanted) == 1 else ()
-        names = only or tuple(in_order) or wanted or (ONLY_CLASS,)
-        return {name: class_id for class_id, name in enumerate(in_order)}, names, []
+    as_found = {name: class_id for class_id, name in enumerate(in_order)}
     listed = table.path.parent / CLASSES
     names = class_names(listed) if listed.is_file() else wanted
-    if not names:
-        return {number: class_id for class_id, number in enumerate(in_order)}, tuple(in_order), []
+    if not in_order:
+        return {}, names or (ONLY_CLASS,), []
+    if in_order == [ONLY_CLASS] and len(names) == 1:
+        return as_found, names, []
+    if not names or not all(name.isascii() and name.isdecimal() for name in in_order):
+        return as_found, tuple(in_order), []
     ids = {number: int(number) for number in in_order}
     if max(ids.values()) >= len(names) and len(ids) == len(names):
-        ids = {number: class_id for class_id, number in enumerate(in_order)}
+        ids = as_found
     beyond = [number for number, class_id in ids.items() if class_id >= len(names)]
     if beyond:
         raise DatasetError(
