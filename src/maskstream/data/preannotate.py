@@ -40,6 +40,10 @@ DECIMALS = 6
 """Of scores and probabilities; more would only be those of float32."""
 
 
+READERS = 2
+"""Threads that read ahead while the model works; more would only hold more large images in memory."""
+
+
 @dataclass(slots=True)
 class Preannotated:
     """What was done with the pictures of a folder.
@@ -89,7 +93,7 @@ def preannotate(
     names = _pictures(folder)
     summary = Preannotated()
     waiting = [name for name in names if _is_waiting(folder, name, sha256, threshold, overwrite, summary)]
-    frames = ordered_map(lambda name: (name, _read_frame(folder / name)), waiting)
+    frames = ordered_map(lambda name: (name, _read_frame(folder / name)), waiting, threads=READERS)
     for number, (name, frame) in enumerate(frames, start=1):
         if isinstance(frame, Finding):
             summary.findings.append(frame)
