@@ -2,10 +2,10 @@
 
     python benchmarks/near_duplicates.py ../shared/data [--sample 40] [--out figures.json]
 
-Of each set some images, drawn with a fixed seed, are edited and planted beside the whole set, one kind of edit at a time.
+Some images of each set, drawn with a fixed seed, are edited and planted beside the whole set, one kind of edit a run.
 Recall: the share of planted images found as a pair with (or linked to) their source. False pairs: pairs of images that
 show different things: of different lesions (HAM10000), sequences (DAVIS), patients (lungs), places and scenes (the
-others). ISIC 2017 says of no two images that they are of one lesion; its pairs were looked at, docs/splits.md lists them.
+others). ISIC 2017 does not say which images are of one lesion; its pairs were looked at, docs/splits.md lists them.
 """
 
 from __future__ import annotations
@@ -38,10 +38,14 @@ def _resized(factor: float) -> Callable[[Image.Image], Image.Image]:
     )
 
 
-def _cropped(image: Image.Image) -> Image.Image:
-    """5 % off each side."""
-    x, y = round(image.width * 0.05), round(image.height * 0.05)
-    return image.crop((x, y, image.width - x, image.height - y))
+def _cropped(share: float) -> Callable[[Image.Image], Image.Image]:
+    """Some share off each side."""
+
+    def crop(image: Image.Image) -> Image.Image:
+        x, y = round(image.width * share), round(image.height * share)
+        return image.crop((x, y, image.width - x, image.height - y))
+
+    return crop
 
 
 EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
@@ -57,7 +61,8 @@ EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "mirrored left to right": ImageOps.mirror,
     "mirrored top to bottom": ImageOps.flip,
     "quarter turn": lambda image: image.transpose(Image.Transpose.ROTATE_90),
-    "5 % cropped off each side": _cropped,
+    "2 % cropped off each side": _cropped(0.02),
+    "5 % cropped off each side": _cropped(0.05),
     "mirrored, half, brighter, quality 30": lambda image: ImageEnhance.Brightness(
         ImageOps.mirror(_resized(0.5)(image))
     ).enhance(1.3),

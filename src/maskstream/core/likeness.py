@@ -52,10 +52,12 @@ class Agreement:
     Attributes
     ----------
     score : mean correlation of the blocks' detail, weighted by how much detail there is; at most 1.
+    detail : how much there is to judge by, from 0 (all blocks are smooth) to 1.
     matrix : (2, 3), maps pixels of the first square to those of the second.
     """
 
     score: float
+    detail: float
     matrix: Floats
 
 
@@ -113,7 +115,7 @@ def agreement(
     a, b = first.astype(np.float32), second.astype(np.float32)
     details, lit = (_detail(a, blur_px), _detail(b, blur_px)), (_lit(a), _lit(b))
     start = np.eye(2, 3, dtype=np.float32) if start is None else start
-    best = Agreement(_score(details, lit, start, block_px), start)
+    best = Agreement(*_score(details, lit, start, block_px), start)
     if best.score > 0.9:
         return best
     try:
@@ -122,7 +124,7 @@ def agreement(
         return best
     if not np.isfinite(matrix).all() or np.abs(matrix[:, :2] - np.eye(2)).max() > LARGEST_SKEW:
         return best
-    moved = Agreement(_score(details, lit, matrix, block_px), matrix)
+    moved = Agreement(*_score(details, lit, matrix, block_px), matrix)
     return moved if moved.score > best.score else best
 
 
@@ -148,7 +150,10 @@ def _lit(square: Floats) -> Floats:
     return lit.astype(np.float32)
 
 
-def _score(details: tuple[Floats, Floats], lit: tuple[Floats, Floats], matrix: Floats, block_px: int) -> float:
+def _score(
+    details: tuple[Floats, Floats], lit: tuple[Floats, Floats], matrix: Floats, block_px: int
+) -> tuple[float, float]:
+    """Score and detail."""
     side, flags = len(details[0]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     first, second = details[0], cv2.warpAffine(details[1], matrix, (side, side), flags=flags)
     inside = lit[0] * (cv2.warpAffine(lit[1], matrix, (side, side), flags=flags) > 0.99)
@@ -164,7 +169,8 @@ def _score(details: tuple[Floats, Floats], lit: tuple[Floats, Floats], matrix: F
     power = np.maximum(np.minimum(power_a, power_b), 0)
     weight = count / block_px**2 * power / (power + NOISE_GREY_LEVELS**2)
     # the 1 keeps images without detail from agreeing by a block or two
-    return float((correlation * weight).sum() / (weight.sum() + 1))
+    score = float((correlation * weight).sum() / (weight.sum() + 1))
+    return score, float(weight.sum() * block_px**2 / count.sum())
 
 
 def _block_sums(square: Floats, block_px: int) -> Floats:

@@ -1,9 +1,9 @@
 """Images that are in a dataset twice: the same file, the same pixels, or the same picture after an edit.
 
 Near-duplicates are found after resizing, recompression, other brightness, contrast and colours, mirroring, quarter
-turns and a slight crop (some 5 % of a side); `core.likeness` says how. Besides, two images whose 16 x 16 thumbnails
-differ by no more than 4 of 255 grey levels (root mean square) are near-duplicates whatever they show: a model hardly
-tells them apart.
+turns and, in part, a crop (most of those by 2 % off each side, some by 5 %); `core.likeness` says how. Besides, two
+images are near-duplicates whatever they show when their 16 x 16 thumbnails differ by no more than 4 of 255 grey levels
+(root mean square): a model hardly tells them apart.
 
 The thresholds were chosen on ISIC 2017 and the lungs and hold on the other sets; `benchmarks/near_duplicates.py`
 measures that, and docs/splits.md has the figures.
@@ -37,11 +37,16 @@ ROUGHLY_ALIKE = 0.5
 """Agreement at 72 pixels from which a pair is compared at 144."""
 NEAR = 0.5
 """Agreement at 144 pixels from which a pair is a near-duplicate."""
+LITTLE_DETAIL = 0.2
+"""Detail at 72 pixels below which there is none to agree in, as in blurred images; sharp ones have 0.3 to 0.9."""
+SAME_COARSELY = 0.99
+"""Scalar product of descriptors from which images without detail are near-duplicates. Different images of ISIC 2017,
+HAM10000, the lungs and DAVIS reach 0.979."""
 SAME_GREY_LEVELS = 4.0
 """Root mean square difference of 16 x 16 thumbnails, of 255, up to which two images are near-duplicates."""
 
-SURELY = 0.95
-"""Agreement from which all pixels are compared: they may be the same in another file."""
+SURELY = 0.9999
+"""Scalar product of descriptors from which all pixels are compared: they may be the same in another file."""
 UNLIKE = -1.0
 
 FINE_PX, COARSEST_PX = 144, 48
@@ -89,11 +94,12 @@ class Search:
 
 
 class _Candidate(NamedTuple):
-    """Numbers of two files, and the view of the second that may be the first."""
+    """Numbers of two files, the view of the second that may be the first, and the product of their descriptors."""
 
     first: int
     second: int
     view: int
+    alike: float
 
 
 class _Comparison(NamedTuple):
@@ -138,7 +144,7 @@ def search(
 
     def compare(candidate: _Candidate) -> _Comparison:
         first, second = files.members[candidate.first][0], files.members[candidate.second][0]
-        return _compare(prints, first, second, candidate.view, square_of)
+        return _compare(prints, first, second, candidate, square_of)
 
     for wave in _waves(prints.descriptors[[members[0] for members in files.members]], files.keys, on_progress):
         todo = [c for c in wave if (c.first, c.second) not in found and not _linked_enough(linked, c)]
@@ -193,9 +199,9 @@ class _Files:
 
 
 def _distinct_files(prints: Fingerprints, apart: Mapping[str, str] | None) -> _Files:
-    key_of = {
-        i: name if apart is None else apart[name] for i, name in enumerate(prints.names) if not apart or name in apart
-    }
+    if apart is None:
+        apart = {name: name for name in prints.names}
+    key_of = {position: apart[name] for position, name in enumerate(prints.names) if name in apart}
     by_hash: defaultdict[str, list[int]] = defaultdict(list)
     for position in key_of:
         by_hash[prints.sha256[position]].append(position)
@@ -216,11 +222,11 @@ def _waves(descriptors: Floats, keys: NDArray[np.int64], on_progress: OnProgress
     for start in range(0, len(descriptors), ROWS):
         first, second, which, alike = _products(descriptors, keys, start)
         order = np.lexsort((which, second, -alike, first))
-        first, second, which = first[order], second[order], which[order]
+        first, second, which, alike = first[order], second[order], which[order], alike[order]
         rank = np.arange(len(first)) - np.searchsorted(first, first)
         for wave in range(min(MOST_CANDIDATES, int(rank.max(initial=-1)) + 1)):
             chosen = rank == wave
-            yield list(map(_Candidate, first[chosen].tolist(), second[chosen].tolist(), which[chosen].tolist()))
+            yield list(map(_Candidate, *(column[chosen].tolist() for column in (first, second, which, alike))))
         if on_progress:
             on_progress(min(start + ROWS, len(descriptors)), len(descriptors))
 
@@ -242,27 +248,33 @@ def _products(descriptors: Floats, keys: NDArray[np.int64], start: int) -> tuple
 
 
 def _compare(
-    prints: Fingerprints, first: int, second: int, which: int, square_of: Callable[[Path], NDArray[np.uint8]]
+    prints: Fingerprints,
+    first: int,
+    second: int,
+    candidate: _Candidate,
+    square_of: Callable[[Path], NDArray[np.uint8]],
 ) -> _Comparison:
-    a, b = prints.squares[first], view(prints.squares[second], which)
-    how = "the same picture" if which == 0 else f"the same picture, {VIEWS[which]}"
+    a, b = prints.squares[first], view(prints.squares[second], candidate.view)
+    plain = candidate.view == 0
+    same = "the same picture" if plain else f"the same picture, {VIEWS[candidate.view]}"
     rough = agreement(a, b, blur_px=2.5, block_px=9)
     similarity = UNLIKE
     if rough.score >= ROUGHLY_ALIKE:
         fine_a, fine_b = square_of(prints.paths[first]), square_of(prints.paths[second])
         side_px = max(COARSEST_PX, min(len(fine_a), len(fine_b)))
-        fine_a, fine_b = fit(fine_a, side_px), view(fit(fine_b, side_px), which)
+        fine_a, fine_b = fit(fine_a, side_px), view(fit(fine_b, side_px), candidate.view)
         start = scaled(rough.matrix, side_px / SMALL_PX)
         similarity = agreement(fine_a, fine_b, blur_px=2, block_px=12, start=start).score
-    if similarity > SURELY and which == 0 and _same_pixels(prints.paths[first], prints.paths[second]):
+    if plain and candidate.alike > SURELY and _same_pixels(prints.paths[first], prints.paths[second]):
         return _Comparison(1.0, "identical", "the same pixels in another file")
     if similarity >= NEAR:
-        return _Comparison(similarity, "near", how)
-    apart = fit(a, 16).astype(np.float32) - fit(b, 16)
-    grey_levels = float(np.sqrt(np.mean(apart**2)))
-    if which == 0 and grey_levels <= SAME_GREY_LEVELS:
+        return _Comparison(similarity, "near", same)
+    if candidate.alike >= SAME_COARSELY and rough.detail < LITTLE_DETAIL:
+        return _Comparison(candidate.alike, "near", f"{same}, as far as its few details tell")
+    grey_levels = float(np.sqrt(np.mean((fit(a, 16).astype(np.float32) - fit(b, 16)) ** 2)))
+    if plain and grey_levels <= SAME_GREY_LEVELS:
         return _Comparison(1 - grey_levels / 255, "near", f"thumbnails differ by {grey_levels:.1f} of 255 grey levels")
-    return _Comparison(similarity, None, how)
+    return _Comparison(similarity, None, same)
 
 
 def _same_pixels(first: Path, second: Path) -> bool:
