@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstream.core.detections import Detections
-from maskstream.core.quality import Light, least_sharpness, perceptual_hash
+from maskstream.core.quality import HASH_BITS, Light, least_sharpness, perceptual_hash
 
 Image = NDArray[np.uint8]
 Thumbnail = NDArray[np.float16]
@@ -27,6 +27,9 @@ THUMBNAIL_SIDE = 32
 
 FULL_SHARPNESS = 0.5
 """Sharpness from which on a frame is not worth more; the films at hand have medians of 0.2 to 0.55."""
+
+UNRELATED_BITS = HASH_BITS // 2
+"""Hash distance of two pictures that have nothing to do with each other."""
 
 WEAK_SHARE = 0.25
 """Detections count for the uncertainty from this share of the model's threshold on."""

@@ -1,10 +1,11 @@
 """The frames of one film that may yet be picked: a bounded number of pictures on disk, whatever the film's length.
 
-The film is cut into slots of equal length, and of each slot the best frame is kept as a picture. When there are more
-slots than may be, neighbours are joined in pairs, and of each pair the better picture stays: slots are then twice as
-long. So pictures are spread over the film from the first frame on, though nobody knows how long it will be; and a film
-of `n` frames writes about `capacity * (1 + log2(n / capacity) / 2)` pictures rather than one a frame. What it costs:
-two frames that both would have been picked may fall into one slot. Hence several slots for each frame asked for.
+The film is cut into slots of equal length, and of each slot one frame is kept as a picture: a good one that shows what
+the slot before did not. When there are more slots than may be, neighbours are joined in pairs, and of each pair the
+better picture stays: slots are then twice as long. So pictures are spread over the film from the first frame on, though
+nobody knows how long it will be; and a film of `n` frames writes about `capacity * (1 + log2(n / capacity) / 2)`
+pictures rather than one a frame. What it costs: two frames that both would have been picked may fall into one slot.
+Hence several slots for each frame asked for.
 
 A slot's lines are written together when it ends, after its picture. A run that is killed loses at most the scores of
 one slot; everything else is rebuilt from the lines.
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maskstream.core.files import whole_file
-from maskstream.data.frames_scores import Image, Opinion, Scores
+from maskstream.data.frames_scores import UNRELATED_BITS, Image, Opinion, Scores
 from maskstream.media.lines import JsonLinesSink
 
 LONGEST_FIRST_SLOT = 16
@@ -71,6 +72,8 @@ class Spool:
         self._slot: int | None = None
         self._best: Scores | None = None
         self._best_image: Image | None = None
+        self._best_worth = -1.0
+        self._before: Scores | None = None
         self._unwritten: list[Scores] = []
 
     @property
@@ -91,8 +94,19 @@ class Spool:
         if scores.frame // self._every // self._slot_frames != self._slot:
             self.end_slot()
             self._slot = scores.frame // self._every // self._slot_frames
-        if self._best is None or _unasked(scores).order > _unasked(self._best).order:
-            self._best, self._best_image = scores, image
+        worth = self._worth(scores)
+        if worth > self._best_worth:
+            self._best, self._best_image, self._best_worth = scores, image, worth
+
+    def _worth(self, scores: Scores) -> float:
+        """What decides inside a slot: quality, and up to twice as much for what the slot before did not show.
+
+        The model has no say here, as it is asked about the best frame alone. A repeat comes behind everything else.
+        """
+        if scores.repeat_of is not None:
+            return scores.quality / 4
+        apart = UNRELATED_BITS if self._before is None else (scores.hash_bits ^ self._before.hash_bits).bit_count()
+        return 1 + scores.quality * (1 + min(1.0, apart / UNRELATED_BITS)) / 2
 
     def end_slot(self) -> None:
         """Keep the best frame of the slot: its picture, then the slot's lines. OutputError: the disk is full."""
@@ -113,9 +127,11 @@ class Spool:
         for scores in self._unwritten:
             self._desk.lines.write((best if scores.frame == best.frame else scores).to_line())
         self._offer(slot, best)
+        self._before = best
         while len(self._candidates) > self._capacity:
             self._join_slots()
-        self._unwritten, self._slot, self._best, self._best_image = [], None, None, None
+        self._unwritten, self._slot = [], None
+        self._best, self._best_image, self._best_worth = None, None, -1.0
 
     def _join_slots(self) -> None:
         before, self._candidates = self._candidates, {}
@@ -135,8 +151,3 @@ class Spool:
 
     def _path(self, scores: Scores) -> Path:
         return self._desk.pictures / self._desk.name(scores)
-
-
-def _unasked(scores: Scores) -> Scores:
-    """The scores without the model's: it is asked about the best frame of a slot alone, so it cannot decide there."""
-    return scores if scores.objects is None else replace(scores, objects=None)

@@ -76,7 +76,9 @@ def _fill(cell: NDArray[np.uint8], picture: Image | None, caption: str) -> None:
         height, width = (max(1, round(side * shrink)) for side in picture.shape[:2])
         interpolation = cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR
         top, left = (cell.shape[0] - height) // 2, (cell.shape[1] - width) // 2
-        cell[top : top + height, left : left + width] = cv2.resize(picture, (width, height), interpolation=interpolation)
+        cell[top : top + height, left : left + width] = cv2.resize(
+            picture, (width, height), interpolation=interpolation
+        )
     plate = fit_plate(caption, _TEXT_PX, (cell.shape[0], cell.shape[1]))
     if plate is not None:
         place = (0, cell.shape[0] - plate.height_px, plate.width_px, cell.shape[0])

@@ -12,8 +12,9 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from maskstream.core.files import write_text
+from maskstream.data.frames_faults import BLURRED_FRAME, OVER_EXPOSED, REPEAT, UNDER_EXPOSED, UNDER_GLARE
 from maskstream.data.frames_folder import FACTS, RESULT, TABLE
-from maskstream.data.frames_table import KEPT, REASONS, SIMILAR, read_kept
+from maskstream.data.frames_table import DAMAGED, KEPT, OTHERS_PREFERRED, REASONS, SIMILAR, read_kept
 from maskstream.errors import SourceError
 from maskstream.reports import pictures, words
 from maskstream.reports.contact_sheet import MOST_PICTURES, write_contact_sheet
@@ -27,13 +28,18 @@ PICTURES_SHOWN = 96
 
 PICTURE_SIDE_PX = 360
 
-LABELS = {
-    KEPT: "kept",
-    "similar": "too like a kept one",
-    "others preferred": "good, others preferred",
-    "repeat": "repeats an earlier frame",
-    "glare": "under glare",
+_TOLD = {
+    KEPT: ("kept", "Good, and different from each other."),
+    OVER_EXPOSED: ("over-exposed", "Burnt out, and brighter than the frames around it."),
+    UNDER_EXPOSED: ("under-exposed", "Black, and darker than the frames around it."),
+    BLURRED_FRAME: ("blurred", "Less sharp than the frames around it, or than the film; by focus or by movement."),
+    UNDER_GLARE: ("under glare", "More of it is white from reflections than elsewhere in the film."),
+    REPEAT: ("repeats an earlier frame", "Shows the same picture again."),
+    DAMAGED: ("damaged", "Cannot be decoded."),
+    SIMILAR: ("too like a kept one", "Good, but a kept frame shows nearly the same."),
+    OTHERS_PREFERRED: ("good, others preferred", "Good, but those nearby or elsewhere were better."),
 }
+"""Of each outcome its name and what it means."""
 
 _FILES = {
     "images": "the kept frames",
@@ -45,20 +51,29 @@ _FILES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Where along its film a kept frame lies, in percent."""
+
+    rank: str
+    percent: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Film:
     """One film as the page shows it.
 
     Attributes
     ----------
     counts : frames by `KEPT` and reason.
-    marks : where along the film its kept frames lie, in percent, with what to say of each.
+    marks : its kept frames.
     """
 
     name: str
     frames: int
     counts: Mapping[str, int]
     median_sharpness: float
-    marks: tuple[tuple[float, str], ...]
+    marks: tuple[Mark, ...]
 
 
 def write_frames_page(folder: Path) -> Path:
@@ -76,17 +91,16 @@ def write_frames_page(folder: Path) -> Path:
     facts, kept = _finished(folder), read_kept(folder / TABLE)
     if kept:
         write_contact_sheet(folder / SHEET, [(folder / row["image"], caption(row)) for row in kept])
-    films = [_film(film, kept) for film in facts[RESULT]["films"]]
+    films = [_film(film, kept, facts["every"]) for film in facts[RESULT]["films"]]
     counts = {name: sum(film.counts.get(name, 0) for film in films) for name in (KEPT, *REASONS)}
     pie = _pie(counts)
     write_text(folder / PIE, pie + "\n")
     content = {
         "words": words,
-        "title": f"{words.number(counts[KEPT])} of {words.counted(sum(counts.values()), 'frame')}",
+        "title": Path(films[0].name).name if len(films) == 1 else words.counted(len(films), "film"),
         "verdict": _verdict(facts, films, counts),
         "notices": _notices(facts),
-        "rows": [(told(name), counts[name]) for name in counts if counts[name] or name == KEPT],
-        "total": sum(counts.values()),
+        "rows": [(*_TOLD[name], counts[name]) for name in counts if counts[name] or name == KEPT],
         "pie": pie,
         "films": films,
         "several": len(films) > 1,
@@ -101,11 +115,6 @@ def write_frames_page(folder: Path) -> Path:
     }
     write_page(folder / PAGE, "frames", content)
     return folder / PAGE
-
-
-def told(reason: str) -> str:
-    """A reason in words for a reader."""
-    return LABELS.get(reason, reason)
 
 
 def caption(row: Mapping[str, str]) -> str:
@@ -125,22 +134,21 @@ def _finished(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def _film(film: Mapping[str, Any], kept: Sequence[Mapping[str, str]]) -> Film:
+def _film(film: Mapping[str, Any], kept: Sequence[Mapping[str, str]], every: int) -> Film:
+    length = max(every * film["frames"] + film["damaged"], 1)
     own = [row for row in kept if row["video"] == film["name"]]
-    length = max(film["frames"] + film["damaged"], 1)
-    every = film["every"]
     return Film(
         name=film["name"],
         frames=film["frames"],
-        counts={**{name: film.get(name, 0) for name in (KEPT, *REASONS)}},
+        counts={name: film.get(name, 0) for name in (KEPT, *REASONS)},
         median_sharpness=film["median_sharpness"],
-        marks=tuple((100 * int(row["frame"]) / every / length, caption(row)) for row in own),
+        marks=tuple(Mark(row["rank"], 100 * int(row["frame"]) / length, caption(row)) for row in own),
     )
 
 
 def _pie(counts: Mapping[str, int]) -> Markup:
     order = (KEPT, SIMILAR, *(name for name in reversed(REASONS) if name != SIMILAR))
-    slices = [(told(name), counts[name]) for name in order if counts[name] or name == KEPT]
+    slices = [(_TOLD[name][0], counts[name]) for name in order if counts[name] or name == KEPT]
     return pie_svg(slices, "Frames kept and dropped")
 
 
@@ -166,7 +174,7 @@ def _notices(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _shown(folder: Path, kept: Sequence[Mapping[str, str]]) -> Iterator[tuple[Mapping[str, str], str, str, Markup]]:
-    """Row, address, caption and the picture itself, one at a time."""
+    """Row, address, caption and the picture itself, one at a time; a picture that was taken away is passed over."""
     for row in kept[:PICTURES_SHOWN]:
         image = pictures.read_picture(folder / row["image"])
         if image is not None:
@@ -179,7 +187,10 @@ def _fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Asked for", words.counted(facts["count"], "frame")),
         ("Looked at", "every frame" if facts["every"] == 1 else f"one frame in {facts['every']}"),
         ("Apart", f"more than {facts['apart_bits']} of 64 bits"),
-        ("Pictures", f"{size[1]} x {size[0]}, {'cropped' if facts['crop'] else 'padded'}" if size else "as in the film"),
+        (
+            "Pictures",
+            f"{size[1]} x {size[0]}, {'cropped' if facts['crop'] else 'padded'}" if size else "as in the film",
+        ),
         ("Model", facts["model"] or "none asked"),
     ]
     if facts["model_sha256"]:
