@@ -103,7 +103,8 @@ def find_meaning(source: Path, files: Sequence[MaskFile], legend: Legend, kind_n
     else:
         kind, why = recognise_kind(samples, legend, source)
     if kind is MaskKind.BINARY:
-        top = max(max(sample.solid_codes() or sample.all_codes()) for sample in samples) or IGNORE
+        grey = [sample for sample in samples if not sample.is_colour]
+        top = max((max(sample.solid_codes() or sample.all_codes()) for sample in grey), default=0) or IGNORE
         return Meaning(kind, why, _classes_by_folder(source, files, legend), top=top)
     if kind is MaskKind.INSTANCE_COLOUR:
         classes = legend.classes or (ONLY_CLASS,)

@@ -193,5 +193,5 @@ def parts(mask: CroppedMask) -> list[CroppedMask]:
 
 
 def _listing(codes: list[int], is_colour: bool) -> str:
-    shown = ", ".join(shown(code, is_colour) for code in codes[:8])
-    return f"{shown} and {len(codes) - 8} more" if len(codes) > 8 else shown
+    first = ", ".join(shown(code, is_colour) for code in codes[:8])
+    return f"{first} and {len(codes) - 8} more" if len(codes) > 8 else first
