@@ -7,7 +7,7 @@ in the order of their numbers, and without that the numbers themselves are the n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from maskstream.core.classes import Classes
@@ -15,12 +15,12 @@ from maskstream.core.parallel import ordered_map
 from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding, Severity
 from maskstream.data.formats.format import Format, ReadOptions, assemble, splits_by_folder
-from maskstream.data.formats.yolo_labels import Label, annotation, looks_like_labels, read_labels
+from maskstream.data.formats.yolo_labels import annotation, looks_like_labels, read_labels
 from maskstream.data.formats.yolo_names import YAML_SUFFIXES, ClassNames, DataFile, class_names, read_data_file, splits
 from maskstream.data.formats.yolo_pairs import Pairs, names_of, pair
 from maskstream.data.formats.yolo_write import write, write_boxes
 from maskstream.data.listing import Listing, list_folder
-from maskstream.data.records import ImageRecord
+from maskstream.data.records import Annotation, ImageRecord
 from maskstream.errors import DatasetError
 from maskstream.media.images import read_size_hw
 
@@ -81,19 +81,28 @@ def read(source: Path, options: ReadOptions) -> Dataset:
 
 @dataclass(frozen=True, slots=True)
 class _Labelled:
-    """An image and the lines of its label file."""
+    """An image and what its label file holds.
+
+    Attributes
+    ----------
+    places : where each object stands in the file, for messages.
+    objects : with the numbers of the file as class ids.
+    """
 
     image: str
     path: Path
     size_hw: tuple[int, int]
-    labels: list[Label]
+    places: tuple[str, ...]
+    objects: tuple[Annotation, ...]
 
 
 def _read_all(folder: Path, image_root: Path, pairs: Pairs, options: ReadOptions) -> list[_Labelled]:
     def labelled(item: tuple[str, str | None]) -> _Labelled:
         image, text = item
-        path = image_root / image
-        return _Labelled(image, path, read_size_hw(path), read_labels(folder / text) if text else [])
+        size_hw = read_size_hw(image_root / image)
+        labels = read_labels(folder / text) if text else []
+        objects = tuple(annotation(label, label.class_number, size_hw) for label in labels)
+        return _Labelled(image, image_root / image, size_hw, tuple(label.place for label in labels), objects)
 
     found = []
     for done, one in enumerate(ordered_map(labelled, pairs.label_of.items()), start=1):
@@ -107,16 +116,16 @@ def _records(labelled: Sequence[_Labelled], called: Mapping[str, str], names: Cl
     class_ids = {number: class_id for class_id, number in enumerate(names)}
     records = []
     for image_id, one in enumerate(labelled, start=1):
-        for label in one.labels:
-            if label.class_number not in class_ids:
+        for place, unnamed in zip(one.places, one.objects):
+            if unnamed.class_id not in class_ids:
                 raise DatasetError(
-                    label.place,
+                    place,
                     expected=f"a class among {min(names)} to {max(names)}, the {len(names)} that have names",
-                    found=str(label.class_number),
+                    found=str(unnamed.class_id),
                     remedy="correct the class, or complete the names",
                 )
-        annotations = tuple(annotation(label, class_ids[label.class_number], one.size_hw) for label in one.labels)
-        records.append(ImageRecord(image_id, called[one.image], one.path, one.size_hw, annotations))
+        objects = tuple(replace(unnamed, class_id=class_ids[unnamed.class_id]) for unnamed in one.objects)
+        records.append(ImageRecord(image_id, called[one.image], one.path, one.size_hw, objects))
     return records
 
 
@@ -126,7 +135,7 @@ def _names_without_file(
     """The names that the user gives; else the numbers in the labels, which the user may choose among."""
     if classes and not all(name.isdecimal() for name in classes):
         return dict(enumerate(classes)), None
-    numbers = {label.class_number for one in labelled for label in one.labels} | {int(name) for name in classes}
+    numbers = {unnamed.class_id for one in labelled for unnamed in one.objects} | {int(name) for name in classes}
     if not numbers:
         raise DatasetError(
             source,
