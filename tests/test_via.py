@@ -312,6 +312,10 @@ BAD_FILES = {
     "NaN": (bad(CIRCLE | {"r": math.nan}), "found NaN, which JSON does not have"),
     "a number beyond all": (bad(CIRCLE).replace("6", "1e999"), "shape_attributes: r: expected a finite number"),
     "a huge whole number": (bad(CIRCLE).replace("6", "1" * 400), "shape_attributes: r: expected a"),
+    "a place far beyond": (
+        bad(CIRCLE | {"r": 1e300}),
+        "shape_attributes: r: expected less than or equal to 1000000000",
+    ),
     "text for a number": (bad(CIRCLE | {"r": "6"}), "shape_attributes: r: expected a valid number, found '6'"),
     "no radius": (bad({"name": "circle", "cx": 1, "cy": 1}), "shape_attributes: r: expected this key"),
     "no kind": (bad({"cx": 1}), "shape_attributes.name: expected the kind of a shape"),
@@ -371,10 +375,11 @@ def test_odd_shapes_are_kept(tmp_path: Path) -> None:
         {"name": "rect", "x": 5, "y": 5, "width": 0, "height": -3},
         {"name": "circle", "cx": 3, "cy": 3, "r": 0},
         {"name": "circle", "cx": 90, "cy": 90, "r": 5},
+        {"name": "circle", "cx": 2e9 / 3, "cy": 90, "r": 1e8},
     ]
     fill(tmp_path / "in", entry("a.png", *(region(shape, sort="cat") for shape in shapes)))
     dataset = read(tmp_path / "in")
-    assert [a.area_px for a in dataset.images[0].annotations] == [0, 0, 0, 0, 0]
+    assert [a.area_px for a in dataset.images[0].annotations] == [0, 0, 0, 0, 0, 0]
     assert facts(again(dataset, tmp_path / "out")) == facts(dataset)
 
 

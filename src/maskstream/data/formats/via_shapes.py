@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from maskstream.core.polygons import Ring
 from maskstream.data.checked_json import Block, first_fault
@@ -28,30 +28,36 @@ SAME_PX = 1e-6
 POLYGON = "polygon"
 
 
+FARTHEST_PX = 1e9
+"""Larger numbers are no places in an image, and geometry would overflow."""
+
+_Px = Annotated[float, Field(ge=-FARTHEST_PX, le=FARTHEST_PX)]
+
+
 class _Polygon(Block):
-    all_points_x: list[float]
-    all_points_y: list[float]
+    all_points_x: list[_Px]
+    all_points_y: list[_Px]
 
 
 class _Rect(Block):
-    x: float
-    y: float
-    width: float
-    height: float
+    x: _Px
+    y: _Px
+    width: _Px
+    height: _Px
 
 
 class _Circle(Block):
-    cx: float
-    cy: float
-    r: float
+    cx: _Px
+    cy: _Px
+    r: _Px
 
 
 class _Ellipse(Block):
-    cx: float
-    cy: float
-    rx: float
-    ry: float
-    theta: float = 0.0
+    cx: _Px
+    cy: _Px
+    rx: _Px
+    ry: _Px
+    theta: _Px = 0.0
 
 
 _KINDS: Mapping[str, type[Block]] = {POLYGON: _Polygon, "rect": _Rect, "circle": _Circle, "ellipse": _Ellipse}
