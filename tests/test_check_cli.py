@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import typer
-from planted import checked, clean_dataset, plant, tree_hash
+from planted_faults import checked, clean_dataset, plant, tree_hash
 from typer.testing import CliRunner, Result
 
 from maskstream.cli.data.check import check

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from planted import COPIES, PLANTS, SIZE_HW, checked, clean_dataset, name_of, plant, tree_hash
+from planted_faults import COPIES, PLANTS, SIZE_HW, checked, clean_dataset, name_of, plant, tree_hash
 
 from maskstream.data.dataset import Annotation, Dataset, LeftOut
 from maskstream.data.duplicates import DuplicatePair

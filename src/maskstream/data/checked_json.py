@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,7 +69,8 @@ def _expectation(fault: ErrorDetails) -> str:
     minimum = fault.get("ctx", {}).get("min_length")
     if minimum is not None:
         return f"a length of {minimum} or more"
-    return fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return re.sub(r" or instance of \w+", "", expected)
 
 
 def _short(value: object) -> str:

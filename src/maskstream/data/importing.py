@@ -13,6 +13,7 @@ from maskstream.data.box_masks import with_box_masks
 from maskstream.data.dataset import Dataset
 from maskstream.data.fetch import KAGGLE, local_source
 from maskstream.data.film_groups import with_film_groups
+from maskstream.data.findings import Finding
 from maskstream.data.formats.format import Format, ReadOptions
 from maskstream.data.formats.table import FORMATS
 from maskstream.data.listing import Listing, list_folder
@@ -86,6 +87,7 @@ def import_dataset(
             update={
                 "name": name or dataset.provenance.name,
                 "licence": licence or dataset.provenance.licence,
+                "findings": tuple(_below(path.parent, finding) for finding in dataset.provenance.findings),
                 "source": _told_source(source, path, dataset.provenance.source),
             }
         )
@@ -153,6 +155,11 @@ def _with_masks(images: Sequence[ImageRecord], options: ReadOptions) -> Sequence
     """The images with masks for their boxes, where there are boxes alone."""
     boxes_alone = any(not annotation.segmentation for image in images for annotation in image.annotations)
     return with_box_masks(images, options.box_shape, options.on_progress) if boxes_alone else images
+
+
+def _below(folder: Path, finding: Finding) -> Finding:
+    """The finding with its place as a path below a folder: where that lay says nothing to whoever reads it later."""
+    return finding.model_copy(update={"place": finding.place.removeprefix(f"{folder}/")})
 
 
 def _told_source(source: str, path: Path, told_by_format: str) -> str:

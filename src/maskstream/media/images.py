@@ -82,7 +82,9 @@ def read_header(path: Path) -> Header:
     SourceError : the file is missing or no image; damage behind the header goes unseen.
     """
     with _readable(path), _open(path) as picture:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation)
+        # to ask a PNG picture for its EXIF data is to decode all of it
+        has_exif = picture.format != "PNG" or b"eXIf" in path.read_bytes()
+        orientation = picture.getexif().get(ExifTags.Base.Orientation) if has_exif else None
         return Header(picture.format or "unknown", (picture.height, picture.width), orientation)
 
 

@@ -26,9 +26,13 @@ COLUMNS = ("image_id", "split", "label", "malignant")
 SPLITS = ("train", "val", "test")
 LABELS = ("nevus", "melanoma", "seborrheic_keratosis")
 
-NEAR_TEST = ("0012175", "0012271", "0012887", "0013163", "0013417", "0012221")
-NEAR_VAL = ("0012970",)
 # fmt: off
+NEAR_TEST = (
+    "0012175", "0012271", "0012887", "0013163", "0013417", "0012221", "0012222",
+    "0000162", "0000174", "0000179", "0000182", "0000184", "0000185", "0000186", "0000189", "0000191", "0000193",
+    "0000196", "0000201", "0000209", "0000217", "0000218", "0000220", "0000226", "0000227", "0000231",
+)
+NEAR_VAL = ("0012970", "0000157", "0000171", "0000215")
 FILM = (
     "0000000", "0000001", "0000008", "0000019", "0000024", "0000030", "0000042", "0000045", "0000046", "0000049",
     "0000080", "0000095", "0000112", "0000140", "0000142", "0000143", "0000145", "0000146", "0000150", "0000151",
@@ -40,7 +44,11 @@ REASONS = (
     | dict.fromkeys((f"ISIC_{number}" for number in NEAR_VAL), "near-duplicate of a val image")
     | dict.fromkeys((f"ISIC_{number}" for number in FILM), "reserved for film tests")
 )
-"""Images that train and val leave out, and why; the test split is whole."""
+"""Images that train and val leave out, and why; the test split is whole.
+
+Near-duplicates show the same lesion as the other image, often with other colours or turned by 180 degrees. They were
+found by `maskstream.data.duplicates` among the official splits, and each pair was looked at.
+"""
 
 PROVENANCE = Provenance(
     name="ISIC 2017 challenge",
