@@ -13,6 +13,7 @@ from maskstream.cli.annotate import annotate
 from maskstream.cli.doctor import doctor
 from maskstream.cli.evaluate import evaluate
 from maskstream.cli.export import export
+from maskstream.cli.frames import frames
 from maskstream.cli.segment import segment
 from maskstream.cli.train import train
 from maskstream.errors import MaskstreamError
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(segment)
+app.command()(frames)
 app.command()(annotate)
 app.command()(evaluate)
 app.command()(train)

@@ -43,7 +43,9 @@ def import_(
     colour: Annotated[
         list[str] | None, typer.Option(metavar="R,G,B=NAME", help="Class of a mask colour; may be repeated.")
     ] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of a CSV file that holds the class.")] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of a CSV file, or attribute of VIA, that holds the class.")
+    ] = None,
     group_column: Annotated[
         str | None, typer.Option(help="Column that holds what must not be torn across splits, such as a patient.")
     ] = None,

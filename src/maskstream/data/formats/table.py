@@ -11,6 +11,7 @@ from maskstream.data.formats import (
     mask_folder,
     named_images,
     onehot_csv,
+    via,
     yolo,
 )
 from maskstream.data.formats.format import Format
@@ -21,6 +22,7 @@ FORMATS: dict[str, Format] = {
         coco_folder.OWN,
         coco_folder.FORMAT,
         labelme.FORMAT,
+        via.FORMAT,
         isic.FORMAT,
         boxes_csv.FORMAT,
         onehot_csv.FORMAT,
