@@ -33,7 +33,8 @@ def assign(
     """The split of each image.
 
     Sizes and class counts come as near to the shares as whole groups allow. Single images with one class each:
-    sizes are off by less than 1, each class by 1 or less. Groups: no size can be off by more than the largest group.
+    sizes are off by less than 1, each class by 1 or less. Groups: no size is off by more than the largest group. Both
+    hold where the smallest share is worth a group; no split is left empty.
 
     Parameters
     ----------
@@ -42,6 +43,8 @@ def assign(
     shares : of each split, which sum to 1; there are at least as many groups as splits.
     kept : images whose split is settled; the rest of their group follows them.
     """
+    if not groups:
+        return {}
     members: defaultdict[str, list[str]] = defaultdict(list)
     for name in sorted(groups):
         members[groups[name]].append(name)
