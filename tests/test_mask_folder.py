@@ -92,6 +92,7 @@ RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
         ("x/a.jpg x/a_mask.png y/a.jpg y/a_mask.png", "x/a.jpg=x/a_mask.png y/a.jpg=y/a_mask.png"),
         ("images/a.jpg images/b.jpg masks/a.png masks/z.png", "a.jpg=masks/a.png b.jpg="),
         ("images/f/0.jpg masks/g/0.png images/h/0.jpg masks/h/0.png", "f/0.jpg= h/0.jpg=masks/h/0.png"),
+        ("a.jpg x/a_mask.png", "a.jpg=x/a_mask.png"),
         ("a.jpg b.jpg labels/a.txt", "a.jpg= b.jpg="),
         ("", ""),
     ],
@@ -565,6 +566,27 @@ def test_images_without_objects_come_back(tmp_path: Path, kind: MaskKind, classe
     assert again.classes == classes
     assert [len(image.annotations) for image in again.images] == [1, 0]
     assert lost == {}
+
+
+@pytest.mark.parametrize("kind", MaskKind)
+def test_a_folder_of_each_split_comes_back_as_one_dataset(tmp_path: Path, kind: MaskKind) -> None:
+    dataset = dataset_of(
+        tmp_path / "source", CLASSES, [(0, square(3, 3, 9))], [(1, square(3, 3, 9)), (2, square(20, 3, 9))]
+    )
+    for split, record in zip(("train", "test"), dataset.images, strict=True):
+        (tmp_path / "out" / split).mkdir(parents=True)
+        mask_folder.write(dataset.with_images([record]), tmp_path / "out" / split, WriteOptions(mask_kind=kind))
+    again = read(tmp_path / "out")
+    assert again.classes == CLASSES
+    assert again.splits == {"train": ("train/nested/bild ä0.png",), "test": ("test/nested/bild ä1.png",)}
+    by_split = {image.name.partition("/")[0]: {a.class_id for a in image.annotations} for image in again.images}
+    assert by_split == {"train": {0}, "test": {1, 2}}
+    (tmp_path / "out" / "test" / "classes.txt").write_text("emu\n")
+    if kind is not MaskKind.CLASS_COLOUR:
+        with pytest.raises(
+            DatasetError, match=r"classes\.txt: expected the same classes as in the other file of its kind"
+        ):
+            read(tmp_path / "out")
 
 
 def test_what_masks_cannot_say_is_told(tmp_path: Path) -> None:

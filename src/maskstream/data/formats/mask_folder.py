@@ -1,7 +1,8 @@
 """Folders of images and their masks: two-valued, numbers of classes, a colour a class, or a colour an object.
 
-`mask_pairs` finds the masks of each image, `mask_legend` reads what files say about them, `mask_kinds` and
-`mask_meaning` tell what their pixels mean, `mask_objects` takes them apart, and `mask_folder_write` writes them.
+`mask_pairs` finds the masks of each image by their names (`mask_names`), `mask_legend` reads what files say about them,
+`mask_kinds` and `mask_meaning` tell what their pixels mean, `mask_objects` takes these apart, and `mask_folder_write`
+writes them.
 
 A mask that knows no objects but classes gives one object for each class in the image; with `split_parts`, one for
 each connected part. Two-valued masks are of the class "object" where nobody names it.

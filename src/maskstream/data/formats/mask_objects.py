@@ -125,7 +125,8 @@ def to_listed(pixels: MaskPixels, listed: Collection[int]) -> tuple[NDArray[np.i
     """
     known = np.array(sorted({*listed, BACKGROUND}), np.int32)
     codes = _without_noise(pixels.codes, known) if pixels.is_lossy and pixels.is_colour else pixels.codes
-    strange = ~np.isin(codes, known)
+    # np.isin would sort all pixels
+    strange = known[np.searchsorted(known, codes).clip(max=len(known) - 1)] != codes
     count = int(np.count_nonzero(strange))
     if not count:
         return codes, 0

@@ -8,30 +8,28 @@ Recognised: masks beside the images (`a.jpg`, `a_mask.png`, `a_segmentation.png`
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from maskstream.data.formats.format import SPLIT_FOLDERS
+from maskstream.data.formats.mask_names import (
+    has_mask_ending,
+    image_keys,
+    key,
+    last_part,
+    lies_among_masks,
+    normal,
+    shown_name,
+    split_path,
+)
 from maskstream.data.listing import Listing, list_folder
 from maskstream.errors import DatasetError
 from maskstream.media.images import IMAGE_SUFFIXES
 
 MASK_SUFFIXES = IMAGE_SUFFIXES | {".gif"}
-
-_FOLDER_OF_MASKS = re.compile(
-    r"(?:(?P<kept>.+)[ _-])?(?:masks?|segmentations?|segmentation(?:class|object)(?:png|raw)?|labels?|annotations?"
-    r"|annots?|gts?|ground_?truths?)",
-    re.IGNORECASE,
-)
-_FOLDER_OF_IMAGES = re.compile(
-    r"(?:(?P<kept>.+)[ _-])?(?:images?|imgs?|(?:jpe?g|png)images|pictures?|photos?|frames?|rgb)", re.IGNORECASE
-)
-_MASK_ENDING = re.compile(
-    r"[ ._-](?:masks?|segmentations?|seg|segm|labels?|annotations?|gt|ground_?truth|matte)(?:_\d+)?$", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +90,14 @@ def pair(listing: Listing, pattern: str | None = None, images_folder: Path | Non
     ------
     DatasetError : the pattern is none, two images lay claim to one mask, or two masks to one image.
     """
-    ways = [_by_pattern(listing, pattern)] if pattern else [_by_folder(listing), _by_ending(listing)]
-    for key_of in (_key, _last_part):
+    by_name = [partial(_by_folder, listing), partial(_by_ending, listing)]
+    ways = [partial(_by_pattern, listing, pattern)] if pattern else by_name
+    for key_of in (key, last_part):
         for claims in ways:
-            pairing = _paired(listing, claims, images_folder, key_of)
+            pairing = _paired(listing, claims(), images_folder, key_of)
             if pairing.paired:
                 return pairing
-    return _paired(listing, ways[0], images_folder, _key)
+    return pairing
 
 
 def film_of(names: Iterable[str]) -> dict[str, str]:
@@ -120,17 +119,17 @@ def film_of(names: Iterable[str]) -> dict[str, str]:
 
 def _by_folder(listing: Listing) -> list[_Claim]:
     return [
-        _Claim(MaskFile(listing.folder / name), tuple(_keys(name)))
+        _Claim(MaskFile(listing.folder / name), tuple(image_keys(name)))
         for name in _mask_names(listing)
-        if _role(name, _FOLDER_OF_MASKS) is not None
+        if lies_among_masks(name.rpartition("/")[0])
     ]
 
 
 def _by_ending(listing: Listing) -> list[_Claim]:
     return [
-        _Claim(MaskFile(listing.folder / name), tuple(_keys(name)))
+        _Claim(MaskFile(listing.folder / name), tuple(image_keys(name)))
         for name in _mask_names(listing)
-        if _MASK_ENDING.search(PurePosixPath(name).stem)
+        if has_mask_ending(name)
     ]
 
 
@@ -154,7 +153,7 @@ def _by_pattern(listing: Listing, pattern: str) -> list[_Claim]:
     expression = re.compile("".join(parts.get(word, re.escape(word)) for word in words))
     found = ((name, expression.fullmatch(name)) for name in listing.names)
     claims = [
-        _Claim(MaskFile(listing.folder / name, match.groupdict().get("class")), ((_normal(match["stem"]), None),))
+        _Claim(MaskFile(listing.folder / name, match.groupdict().get("class")), ((normal(match["stem"]), None),))
         for name, match in found
         if match
     ]
@@ -171,7 +170,7 @@ def _paired(
     taken = {claim.mask.path for claim in claims}
     images = {name: path for name, path in _image_files(listing, images_folder) if path not in taken}
     # a second folder of masks that no pattern asked for holds no images
-    images = {name: path for name, path in images.items() if _role(name, _FOLDER_OF_MASKS) is None} or images
+    images = {name: path for name, path in images.items() if not lies_among_masks(name.rpartition("/")[0])} or images
     by_key: defaultdict[str, list[str]] = defaultdict(list)
     for name in images:
         by_key[key_of(name)].append(name)
@@ -187,7 +186,8 @@ def _paired(
     for several in masks.values():
         _check_one_series(several)
     return Pairing(
-        tuple(MaskedImage(_shown(name), path, tuple(masks.get(name, ()))) for name, path in images.items()), tuple(lone)
+        tuple(MaskedImage(shown_name(name), path, tuple(masks.get(name, ()))) for name, path in images.items()),
+        tuple(lone),
     )
 
 
@@ -195,8 +195,8 @@ def _claimed(
     claim: _Claim, by_key: Mapping[str, list[str]], key_of: Callable[[str], str]
 ) -> tuple[str, MaskFile] | None:
     """The image that a mask belongs to, and the mask with the class that its folder tells."""
-    for key, class_name in claim.keys:
-        names = by_key.get(key_of(f"{key}.png"), [])
+    for image_key, class_name in claim.keys:
+        names = by_key.get(key_of(f"{image_key}.png"), [])
         if len(names) > 1:
             raise DatasetError(
                 claim.mask.path,
@@ -234,70 +234,4 @@ def _image_files(listing: Listing, images_folder: Path | None) -> Iterator[tuple
 
 
 def _mask_names(listing: Listing) -> Iterator[str]:
-    return (name for name in listing.names if PurePosixPath(name).suffix.lower() in MASK_SUFFIXES)
-
-
-def _keys(name: str) -> Iterator[tuple[str, str | None]]:
-    """The keys that the image of a mask may have, the surest first, and the class that its folder then tells."""
-    above, below = _split_at_role(name)
-    inner = PurePosixPath(below)
-    for rest, class_name in ((inner, None), (PurePosixPath(*inner.parts[1:]), inner.parts[0])):
-        if rest.name:
-            stem = rest.with_suffix("")
-            ending = _MASK_ENDING.search(stem.name)
-            short = stem.with_name(stem.name[: ending.start()]) if ending and ending.start() else stem
-            for path in dict.fromkeys((stem, short, _without_image_suffix(stem))):
-                key = _normal((above / path).as_posix())
-                yield key, class_name
-                yield _without_role(key, _FOLDER_OF_IMAGES), class_name
-
-
-def _split_at_role(name: str) -> tuple[PurePosixPath, str]:
-    """The folders down to the folder of masks, less its own name, and the path below it."""
-    path = PurePosixPath(name)
-    role = _role(name, _FOLDER_OF_MASKS)
-    if role is None:
-        return PurePosixPath(), name
-    index, kept = role
-    return PurePosixPath(*path.parts[:index], *kept), PurePosixPath(*path.parts[index + 1 :]).as_posix()
-
-
-def _role(name: str, folders: re.Pattern[str]) -> tuple[int, tuple[str, ...]] | None:
-    """Which folder of a path is one of these, and what its name tells beyond that (`train` of `train_masks`)."""
-    for index, part in enumerate(PurePosixPath(name).parts[:-1]):
-        match = folders.fullmatch(part)
-        if match:
-            return index, (match["kept"],) if match["kept"] else ()
-    return None
-
-
-def _without_role(name: str, folders: re.Pattern[str]) -> str:
-    role = _role(name, folders)
-    if role is None:
-        return name
-    index, kept = role
-    parts = PurePosixPath(name).parts
-    return PurePosixPath(*parts[:index], *kept, *parts[index + 1 :]).as_posix()
-
-
-def _without_image_suffix(stem: PurePosixPath) -> PurePosixPath:
-    """`a` of `a.jpg`, for masks named `a.jpg.png`."""
-    return stem.with_suffix("") if stem.suffix.lower() in IMAGE_SUFFIXES else stem
-
-
-def _shown(name: str) -> str:
-    """The name of an image in the dataset: its path without the folder that only says `images`."""
-    return _without_role(name, _FOLDER_OF_IMAGES)
-
-
-def _key(name: str) -> str:
-    return _normal(PurePosixPath(_shown(name)).with_suffix("").as_posix())
-
-
-def _last_part(name: str) -> str:
-    return _normal(PurePosixPath(name).stem)
-
-
-def _normal(key: str) -> str:
-    """macOS takes letters with accents apart; zips made there mix both spellings."""
-    return unicodedata.normalize("NFC", key)
+    return (name for name in listing.names if split_path(name)[2].lower() in MASK_SUFFIXES)

@@ -105,8 +105,13 @@ def read_pixels(path: Path, *, as_colour: bool = False) -> MaskPixels:
         rgb = np.asarray(picture.convert("RGB"))
         if not as_colour and (rgb == rgb[:, :, :1]).all():
             return MaskPixels(path, rgb[:, :, 0].astype(np.int32), False, False, True)
-        return MaskPixels(path, rgb.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32), True, False, True)
+        return MaskPixels(path, _codes(rgb), True, False, True)
     raise _unsuitable(path, f"pixels of the kind {picture.mode!r}")
+
+
+def _codes(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
+    red, green, blue = (rgb[:, :, channel].astype(np.int32) for channel in range(3))
+    return red << 16 | green << 8 | blue
 
 
 def _opaque(picture: Image.Image, as_colour: bool) -> Image.Image:
