@@ -78,6 +78,11 @@ def groups_of(shared: Path, name: str, paths: list[Path]) -> dict[str, str]:
         return {path.name: lesions[path.name] for path in paths}
     if name == "davis2016":
         return {f"{path.parent.name}/{path.name}": path.parent.name for path in paths}
+    if name == "isic2017":  # it does not say; these pairs were looked at
+        found = find_duplicates([ImageRecord(1, path.name, path, None) for path in paths])
+        linked = _linked([path.name for path in paths], found)
+        first = {pair.b: pair.a for pair in found if linked(pair.a, pair.b)}
+        return {path.name: first.get(path.name, path.name) for path in paths}
     return {path.name: path.name for path in paths}
 
 

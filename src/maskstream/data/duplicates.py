@@ -31,17 +31,19 @@ from maskstream.media.images import read_grey_square, read_image, read_size_hw
 
 METHOD = "brightness agrees in fine detail, block by block, after an affine map; version 1"
 
-WORTH_A_LOOK = 0.93
+WORTH_A_LOOK = 0.92
 """Scalar product of descriptors from which a pair is compared; 0.935 is the least of ISIC 2017's near-duplicates."""
 ROUGHLY_ALIKE = 0.5
 """Agreement at 72 pixels from which a pair is compared at 144."""
 NEAR = 0.5
 """Agreement at 144 pixels from which a pair is a near-duplicate."""
+SAME_COARSELY = 0.985
+"""Scalar product of descriptors that speaks for itself. Different images of ISIC 2017, HAM10000, the lungs and DAVIS
+reach 0.979."""
+NEAR_IF_SAME_COARSELY = 0.35
+"""Agreement that is then enough: heavy compression leaves little detail to agree in."""
 LITTLE_DETAIL = 0.2
-"""Detail at 72 pixels below which there is none to agree in, as in blurred images; others have 0.44 or more."""
-SAME_COARSELY = 0.99
-"""Scalar product of descriptors from which images without detail are near-duplicates. Different images of ISIC 2017,
-HAM10000, the lungs and DAVIS reach 0.979."""
+"""Detail at 72 pixels below which then none is asked for, as in blurred images; others have 0.44 or more."""
 SAME_GREY_LEVELS = 4.0
 """Root mean square difference of 16 x 16 thumbnails, of 255, up to which two images are near-duplicates."""
 
@@ -51,7 +53,7 @@ UNLIKE = -1.0
 
 FINE_PX, COARSEST_PX = 144, 48
 KEPT_SQUARES = 4096
-MOST_CANDIDATES = 64
+MOST_CANDIDATES = 32
 """Comparisons an image, the most promising ones: the bound on work where everything looks alike."""
 LINKED_ENOUGH = 20
 """In a set of more images that are linked already, no further pairs are sought."""
@@ -267,9 +269,10 @@ def _compare(
         similarity = agreement(fine_a, fine_b, blur_px=2, block_px=12, start=start).score
     if plain and candidate.alike > SURELY and _same_pixels(prints.paths[first], prints.paths[second]):
         return _Comparison(1.0, "identical", "the same pixels in another file")
-    if similarity >= NEAR:
+    same_coarsely = candidate.alike >= SAME_COARSELY
+    if similarity >= (NEAR_IF_SAME_COARSELY if same_coarsely else NEAR):
         return _Comparison(similarity, "near", same)
-    if candidate.alike >= SAME_COARSELY and rough.detail < LITTLE_DETAIL:
+    if same_coarsely and rough.detail < LITTLE_DETAIL:
         return _Comparison(candidate.alike, "near", f"{same}, as far as its few details tell")
     grey_levels = float(np.sqrt(np.mean((fit(a, 16).astype(np.float32) - fit(b, 16)) ** 2)))
     if plain and grey_levels <= SAME_GREY_LEVELS:
