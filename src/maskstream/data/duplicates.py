@@ -221,8 +221,9 @@ def _waves(descriptors: Floats, keys: NDArray[np.int64], on_progress: OnProgress
 
     In between, what was found may make further candidates needless.
     """
-    for start in range(0, len(descriptors), ROWS):
-        first, second, which, alike = _products(descriptors, keys, start)
+    starts = range(0, len(descriptors), ROWS)
+    for start, found in zip(starts, ordered_map(lambda start: _products(descriptors, keys, start), starts)):
+        first, second, which, alike = found
         order = np.lexsort((which, second, -alike, first))
         first, second, which, alike = first[order], second[order], which[order], alike[order]
         rank = np.arange(len(first)) - np.searchsorted(first, first)
@@ -242,7 +243,7 @@ def _products(descriptors: Floats, keys: NDArray[np.int64], start: int) -> tuple
         for which in range(len(VIEWS)):
             columns = np.ascontiguousarray(view_of_descriptors(block, which)).reshape(-1, FREQUENCIES**2)
             alike = rows @ columns.T
-            i, j = np.nonzero(alike >= WORTH_A_LOOK)
+            i, j = np.divmod(np.flatnonzero(alike >= WORTH_A_LOOK), len(block))
             wanted = (start + i < left + j) & (keys[start + i] != keys[left + j])
             i, j = i[wanted], j[wanted]
             found.append((start + i, left + j, np.full(len(i), which), alike[i, j]))
