@@ -16,7 +16,7 @@ from maskstream.cli.data import app
 from maskstream.core import masks
 from maskstream.data.dataset import Dataset
 from maskstream.data.exporting import export_dataset
-from maskstream.data.formats.format import ReadOptions, WriteOptions
+from maskstream.data.formats.format import MaskEncoding, ReadOptions, WriteOptions
 from maskstream.data.importing import import_dataset, recognise
 from maskstream.errors import DatasetError, OutputError, SourceError
 
@@ -217,14 +217,15 @@ def with_ring(source: Path, out: Path) -> Dataset:
     return import_dataset(str(source), out).dataset
 
 
-@pytest.mark.parametrize("encoding", ["as-is", "rle", "polygons"])
+@pytest.mark.parametrize("encoding", ["as-is", "rle", "runs", "polygons"])
 def test_every_coco_encoding_keeps_the_pixels(source: Path, tmp_path: Path, encoding: str) -> None:
     dataset = with_ring(source, tmp_path / "dataset")
-    findings = export_dataset(dataset, tmp_path / "out", "coco", WriteOptions(mask_encoding=encoding))
-    kinds = {
-        type(a["segmentation"]) for a in json.loads((tmp_path / "out" / "annotations.json").read_text())["annotations"]
-    }
-    assert kinds == {"as-is": {dict, list}, "rle": {dict}, "polygons": {list}}[encoding]
+    findings = export_dataset(dataset, tmp_path / "out", "coco", WriteOptions(mask_encoding=MaskEncoding(encoding)))
+    entries = json.loads((tmp_path / "out" / "annotations.json").read_text())["annotations"]
+    kinds = {type(entry["segmentation"]) for entry in entries}
+    assert kinds == {"as-is": {dict, list}, "rle": {dict}, "runs": {dict}, "polygons": {list}}[encoding]
+    counts = {type(e["segmentation"]["counts"]) for e in entries if isinstance(e["segmentation"], dict)}
+    assert counts == {"as-is": {str}, "rle": {str}, "runs": {list}, "polygons": set()}[encoding]
     assert [f.code for f in findings] == (["mask-as-polygon"] if encoding == "polygons" else [])
     again = import_dataset(str(tmp_path / "out"), tmp_path / "again", "coco").dataset
     for old, new in zip(dataset.images, again.images, strict=True):

@@ -27,7 +27,9 @@ def export(
     mask_kind: Annotated[
         str, typer.Option(help="Of mask folders: binary, index, class-colour or instance-colour.")
     ] = "index",
-    mask_encoding: Annotated[str, typer.Option(help="Of COCO: as-is, rle or polygons.")] = "as-is",
+    mask_encoding: Annotated[
+        MaskEncoding, typer.Option(help="Of COCO: masks as the dataset has them, or all as runs or polygons.")
+    ] = MaskEncoding.AS_IS,
 ) -> None:
     """Write a dataset in another format; says what that format cannot hold."""
     loaded = Dataset.load(dataset)

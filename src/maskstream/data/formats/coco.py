@@ -129,8 +129,14 @@ def read(path: Path, images_folder: Path, on_finding: OnFinding = raise_finding)
     return CocoFile(tuple(category.name for category in categories), records, heading)
 
 
-def write(path: Path, classes: Classes, records: Iterable[ImageRecord], heading: Heading) -> None:
+def write(
+    path: Path, classes: Classes, records: Iterable[ImageRecord], heading: Heading, *, compressed: bool = True
+) -> None:
     """Write the five blocks, entry by entry; annotation ids count from 1 in the order of the images.
+
+    Parameters
+    ----------
+    compressed : masks as COCO's short strings; otherwise as lists of run lengths, which more tools read.
 
     Raises
     ------
@@ -152,7 +158,7 @@ def write(path: Path, classes: Classes, records: Iterable[ImageRecord], heading:
             file,
             "annotations",
             (
-                _annotation_entry(number, record.image_id, annotation, heading)
+                _annotation_entry(number, record.image_id, annotation, heading, compressed=compressed)
                 for number, (record, annotation) in enumerate(annotations, start=1)
             ),
         )
@@ -341,22 +347,29 @@ def _image_entry(record: ImageRecord, heading: Heading) -> dict[str, Any]:
     return entry | _attribute_keys(record.attributes)
 
 
-def _annotation_entry(annotation_id: int, image_id: int, annotation: Annotation, heading: Heading) -> dict[str, Any]:
+def _annotation_entry(
+    annotation_id: int, image_id: int, annotation: Annotation, heading: Heading, *, compressed: bool
+) -> dict[str, Any]:
     x1, y1, x2, y2 = annotation.box_xyxy
-    segmentation = annotation.segmentation
-    parts = () if isinstance(segmentation, dict) else segmentation
+    parts = () if isinstance(annotation.segmentation, dict) else annotation.segmentation
     if not all(np.isfinite(values).all() for values in (*parts, np.array(annotation.box_xyxy))):
         raise ValueError(f"annotation {annotation_id} has a point or box that is not finite")
     entry = {
         "id": annotation_id,
         "image_id": image_id,
         "category_id": heading.category_id(annotation.class_id),
-        "segmentation": segmentation if isinstance(segmentation, dict) else [part.ravel().tolist() for part in parts],
+        "segmentation": _segmentation_entry(annotation.segmentation, compressed=compressed),
         "bbox": [x1, y1, x2 - x1, y2 - y1],
         "area": annotation.area_px,
         "iscrowd": int(annotation.iscrowd),
     }
     return entry | _attribute_keys(annotation.attributes)
+
+
+def _segmentation_entry(segmentation: Rle | Polygons, *, compressed: bool) -> Any:
+    if not isinstance(segmentation, dict):
+        return [part.ravel().tolist() for part in segmentation]
+    return segmentation if compressed else {"size": segmentation["size"], "counts": masks.to_runs(segmentation)}
 
 
 def _attribute_keys(attributes: Mapping[str, Any]) -> dict[str, Any]:

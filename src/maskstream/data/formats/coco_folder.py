@@ -19,7 +19,15 @@ from maskstream.data.dataset import ANNOTATIONS, IMAGES, PROVENANCE, SPLITS, Dat
 from maskstream.data.findings import Finding, Severity
 from maskstream.data.formats import coco
 from maskstream.data.formats.coco import CocoFile, Heading
-from maskstream.data.formats.format import SPLIT_FOLDERS, Format, ReadOptions, WriteOptions, assemble, place_image
+from maskstream.data.formats.format import (
+    SPLIT_FOLDERS,
+    Format,
+    MaskEncoding,
+    ReadOptions,
+    WriteOptions,
+    assemble,
+    place_image,
+)
 from maskstream.data.listing import Listing, list_folder
 from maskstream.data.records import Annotation, ImageRecord
 from maskstream.errors import DatasetError
@@ -64,25 +72,26 @@ def read(source: Path, options: ReadOptions) -> Dataset:
 def write(dataset: Dataset, folder: Path, options: WriteOptions) -> Sequence[Finding]:
     """Write `annotations.json` and `images/`; splits are left to `--by-split`."""
     images = [_encoded(image, options.mask_encoding) for image in dataset.images]
-    coco.write(folder / ANNOTATIONS, dataset.classes, images, dataset.full_heading())
+    compressed = options.mask_encoding is not MaskEncoding.RUNS
+    coco.write(folder / ANNOTATIONS, dataset.classes, images, dataset.full_heading(), compressed=compressed)
     for record in images:
         place_image(record, folder / IMAGES / record.name, link=options.link)
-    if options.mask_encoding != "polygons":
+    if options.mask_encoding is not MaskEncoding.POLYGONS:
         return []
     holed = sum(isinstance(a.segmentation, dict) for image in dataset.images for a in image.annotations)
     return [_slit_note(holed)] if holed else []
 
 
-def _encoded(image: ImageRecord, encoding: str) -> ImageRecord:
-    if encoding == "as-is":
+def _encoded(image: ImageRecord, encoding: MaskEncoding) -> ImageRecord:
+    if encoding is MaskEncoding.AS_IS:
         return image
     return replace(image, annotations=tuple(_reencoded(a, image.size_hw, encoding) for a in image.annotations))
 
 
-def _reencoded(annotation: Annotation, size_hw: tuple[int, int], encoding: str) -> Annotation:
-    if encoding == "rle" and not isinstance(annotation.segmentation, dict):
+def _reencoded(annotation: Annotation, size_hw: tuple[int, int], encoding: MaskEncoding) -> Annotation:
+    if encoding in (MaskEncoding.RLE, MaskEncoding.RUNS) and not isinstance(annotation.segmentation, dict):
         return replace(annotation, segmentation=masks.to_rle(annotation.mask(size_hw), size_hw))
-    if encoding == "polygons" and isinstance(annotation.segmentation, dict):
+    if encoding is MaskEncoding.POLYGONS and isinstance(annotation.segmentation, dict):
         shapes = polygons.trace(annotation.mask(size_hw))
         return replace(annotation, segmentation=tuple(polygons.keyhole([s.exterior, *s.holes]) for s in shapes))
     return annotation

@@ -34,6 +34,15 @@ class BoxShape(StrEnum):
     GRABCUT = "grabcut"
 
 
+class MaskEncoding(StrEnum):
+    """How COCO's file says masks: as the dataset does, all as run lengths (compressed or not), or all as polygons."""
+
+    AS_IS = "as-is"
+    RLE = "rle"
+    RUNS = "runs"
+    POLYGONS = "polygons"
+
+
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
     """What a user may say about labels to import; each format takes what concerns it.
@@ -72,12 +81,12 @@ class WriteOptions:
     ----------
     link : images become symbolic links to the dataset's own instead of copies.
     mask_kind : for mask folders: "binary", "index", "class-colour" or "instance-colour".
-    mask_encoding : for COCO: "as-is", "rle" (all compressed), or "polygons" (all, holes joined by slits).
+    mask_encoding : for COCO.
     """
 
     link: bool = False
     mask_kind: str = "index"
-    mask_encoding: str = "as-is"
+    mask_encoding: MaskEncoding = MaskEncoding.AS_IS
 
 
 Recognise = Callable[[Listing], str | None]
