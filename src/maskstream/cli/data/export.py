@@ -10,7 +10,7 @@ from rich.console import Console
 
 from maskstream.data.dataset import Dataset
 from maskstream.data.exporting import export_dataset
-from maskstream.data.formats.format import WriteOptions
+from maskstream.data.formats.format import MaskEncoding, WriteOptions
 from maskstream.data.formats.table import FORMATS
 from maskstream.errors import DatasetError
 
