@@ -31,11 +31,12 @@ BLURRED = 0.08
 BLURRED_BY_NEIGHBOURS, BLURRED_BY_FILM = 0.6, 0.5
 """Shares of the median sharpness of the neighbours, and of the film."""
 
-BURNT_OUT_RISE, BRIGHTNESS_RISE = 0.03, 20.0
-"""Over its neighbours: more burnt-out pixels (share) and a brighter mean (grey levels) make an over-exposed frame."""
+BURNT_OUT_RISE, BRIGHTNESS_RISE, BRIGHTNESS_JUMP = 0.03, 20.0, 50.0
+"""Over its neighbours: more burnt-out pixels (share) with a brighter mean (grey levels), or a jump of the mean, make an
+over-exposed frame."""
 
-BLACK_RISE, BRIGHTNESS_LEFT = 0.03, 0.5
-"""Under-exposed: more black pixels (share) than the neighbours, and at most this share of their mean brightness."""
+BRIGHTNESS_LEFT = 0.5
+"""Under-exposed: less than this share of the neighbours' mean grey."""
 
 LOST_OVER_FILM, LOST = 0.25, 0.75
 """Share of burnt-out (or black) pixels, over the film's median and in all, that nobody needs to compare."""
@@ -70,10 +71,10 @@ def find_faults(film: FilmColumns, *, continuous: bool) -> dict[str, NDArray[np.
     blurred = (film.sharpness < BLURRED) | (film.sharpness < BLURRED_BY_FILM * np.median(film.sharpness))
     if continuous:
         brightness = _around(film.brightness)
-        brighter = film.brightness - brightness > BRIGHTNESS_RISE
-        over |= brighter & (film.burnt_out - _around(film.burnt_out) > BURNT_OUT_RISE)
-        darker = film.brightness < BRIGHTNESS_LEFT * brightness
-        under |= darker & (film.black - _around(film.black) > BLACK_RISE)
+        rise = film.brightness - brightness
+        over |= (rise > BRIGHTNESS_RISE) & (film.burnt_out - _around(film.burnt_out) > BURNT_OUT_RISE)
+        over |= rise > BRIGHTNESS_JUMP
+        under |= film.brightness < BRIGHTNESS_LEFT * brightness
         blurred |= film.sharpness < BLURRED_BY_NEIGHBOURS * _around(film.sharpness)
     glare = (film.glare - np.median(film.glare) > GLARE_OVER_FILM) & ~over
     return dict(zip(FAULTS, (over, under, blurred, glare, film.repeat), strict=True))

@@ -25,6 +25,7 @@ from maskstream.media.lines import read_lines
 
 FACTS, IMAGES, TABLE, UNFINISHED = "frames.json", "images", "frames.csv", "unfinished"
 RESULT = "result"
+THUMBNAILS, PICTURES = "thumbnails.bin", "pictures"
 
 APART_BITS = 10
 """Codecs change up to 3 bits, and frames 6 to 9 apart still looked alike on a contact sheet of a sample clip."""

@@ -1,9 +1,15 @@
 """Which earlier frame shows the same picture: frozen frames, copies and loops, also when encoded again.
 
-Two frames show the same picture when no cell of their 32 x 32 thumbnails differs by more than `SAME_GREY_LEVELS`: the
-mean of so many pixels hides what a codec adds, and shows a camera that drifts or one car that moves. Films with copies
-planted 60 frames after their originals and encoded by x264 at quality 18 and 23 gave the limit (`benchmarks/
-frame_selection.py` measures it on others). Thumbnails do not see blur, so the sharpness must be about the same too.
+Two frames show the same picture when, on thumbnails of 32 x 32 cells,
+
+- no cell differs by more than `SAME_GREY_LEVELS`: the mean of so many pixels hides what a codec adds, and shows one
+  car that moves;
+- the picture as a whole has not moved by more than `SAME_PLACE`: a codec's noise moves nothing, a hand always does;
+- the sharpness is about the same, as thumbnails do not see blur.
+
+In moving films with frames frozen and copies planted 60 frames after their originals, encoded by x264 at quality 18 and
+23, copies were out of place by at most 1.05 thousandths of the side (nine in ten by at most 0.84), other frames by at
+least 0.97 (49 in 50 by at least 1.26). `benchmarks/frame_selection.py` measures the outcome on other films.
 
 Only the first of several repeats is compared with, so a slow drift does not join pictures that differ. The hash says
 which of all earlier pictures are worth a look; their thumbnails lie in a file, and memory holds 20 bytes a picture.
@@ -22,7 +28,10 @@ from numpy.typing import NDArray
 from maskstream.data.frames_scores import THUMBNAIL_SIDE, Look, Scores, Thumbnail
 from maskstream.errors import OutputError
 
-SAME_GREY_LEVELS = 3.8
+SAME_GREY_LEVELS = 5.0
+SAME_PLACE = 1e-3
+"""Share of the side."""
+
 SAME_SHARPNESS = 0.6
 """Least ratio of two sharpnesses."""
 
@@ -31,6 +40,8 @@ LOOKS = 16
 """Earlier pictures whose thumbnails are looked at: the last one, and those nearest by hash."""
 
 _BYTES = 2 * THUMBNAIL_SIDE * THUMBNAIL_SIDE
+_CENTRES = (np.arange(THUMBNAIL_SIDE, dtype=np.float32) + 0.5) * 2 / THUMBNAIL_SIDE - 1
+_X, _Y = np.meshgrid(_CENTRES, _CENTRES)
 _PICTURE = np.dtype([("hash", np.uint64), ("frame", np.int64), ("sharpness", np.float32)])
 
 
@@ -69,9 +80,13 @@ class Repeats:
         """Index of the earlier frame that shows the same picture, the most alike of them; None for a new picture."""
         if not self._count:
             return None
-        worst = {place: self._difference(place, look) for place in self._worth_a_look(look.hash)}
-        place = min(worst, key=lambda place: worst[place])
-        return int(self._room["frame"][place]) if worst[place] <= SAME_GREY_LEVELS else None
+        alike: list[tuple[float, int]] = []
+        for place in self._worth_a_look(look):
+            earlier = self._thumbnail(place)
+            worst = float(np.abs(earlier - look.thumbnail).max())
+            if worst <= SAME_GREY_LEVELS and moved_by(earlier, look.thumbnail) <= SAME_PLACE:
+                alike.append((worst, int(self._room["frame"][place])))
+        return min(alike)[1] if alike else None
 
     def add(self, frame: int, look: Look) -> None:
         """Remember a new picture. OutputError: the disk is full."""
@@ -88,20 +103,21 @@ class Repeats:
         self._room[self._count] = hash_bits, frame, sharpness
         self._count += 1
 
-    def _worth_a_look(self, hash_bits: int) -> list[int]:
-        apart = np.bitwise_count(self._room["hash"][: self._count] ^ np.uint64(hash_bits))
+    def _worth_a_look(self, look: Look) -> list[int]:
+        """Places of pictures that may be the same: like it by hash, or the last one; and as sharp."""
+        known = self._room[: self._count]
+        apart = np.bitwise_count(known["hash"] ^ np.uint64(look.hash))
         near = np.flatnonzero(apart <= SAME_HASH_BITS)
-        nearest = near[np.argsort(apart[near], kind="stable")][: LOOKS - 1]
-        return [*nearest.tolist(), self._count - 1]
+        nearest = near[np.argsort(apart[near], kind="stable")][: LOOKS - 1].tolist()
+        places = [*nearest, self._count - 1]
+        ratios = [known["sharpness"][place] / max(look.sharpness, 1e-6) for place in places]
+        return [
+            place for place, ratio in zip(places, ratios, strict=True) if SAME_SHARPNESS <= ratio <= 1 / SAME_SHARPNESS
+        ]
 
-    def _difference(self, place: int, look: Look) -> float:
-        """Largest difference of a cell, in grey levels; infinite where the sharpness is another."""
-        low, high = sorted((float(self._room["sharpness"][place]), look.sharpness))
-        if low < SAME_SHARPNESS * high:
-            return float("inf")
+    def _thumbnail(self, place: int) -> Thumbnail:
         self._file.seek(place * _BYTES)
-        earlier = np.frombuffer(self._file.read(_BYTES), np.float16).reshape(look.thumbnail.shape)
-        return float(np.abs(earlier - look.thumbnail).max())
+        return np.frombuffer(self._file.read(_BYTES), np.float16).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 
     def _failed(self, found: str) -> OutputError:
         return OutputError(
@@ -125,3 +141,23 @@ def motion(before: Thumbnail | None, now: Thumbnail) -> float | None:
     if before is None:
         return None
     return round(float(np.abs(before - now).mean(dtype=np.float32)), 3)
+
+
+def moved_by(before: Thumbnail, now: Thumbnail) -> float:
+    """How far a picture has moved, turned, stretched or sheared: root mean square over the picture, share of its side.
+
+    The least-squares answer to: which affine motion, together with a change of brightness, explains the difference by
+    the slopes of grey? Lucas and Kanade (1981), one step, so it holds for motions within a cell. A picture without
+    detail has not moved.
+    """
+    first, second = before.astype(np.float32), now.astype(np.float32)
+    down, along = np.gradient((first + second) / 2)
+    causes = [along, along * _X, along * _Y, down, down * _X, down * _Y, np.ones_like(down)]
+    columns = np.stack([cause.ravel() for cause in causes], axis=1).astype(np.float64)
+    square = columns.T @ columns
+    # keeps what the picture cannot tell at zero
+    square[np.diag_indices(6)] += 1e-3 * np.trace(square[:6, :6]) / 6 + 1e-9
+    found = np.linalg.solve(square, columns.T @ (second - first).ravel())
+    shift, rest = found[[0, 3]], found[[1, 2, 4, 5]]
+    # over the picture x and y run from -1 to 1, so their mean squares are 1/3
+    return float(np.sqrt((shift**2).sum() + (rest**2).sum() / 3)) / THUMBNAIL_SIDE
