@@ -26,7 +26,7 @@ from maskstream.data.box_masks import mask_from_box
 from maskstream.data.csv_files import read_table
 from maskstream.data.formats import coco
 from maskstream.data.formats.format import BoxShape
-from maskstream.data.formats.mask_objects import parts
+from maskstream.data.formats.mask_folder.objects import parts
 from maskstream.media.images import read_image
 
 LEAST_AREA_PX = 100

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from maskstream.data.dataset import Dataset
-from maskstream.data.formats import labelme
 from maskstream.data.formats.format import ReadOptions, WriteOptions
+from maskstream.data.formats.labelme import read as labelme
 
 LABELME = "labelme==6.3.1"
 """GPL-3.0: it runs as a program of its own and is never imported here."""

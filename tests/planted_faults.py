@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from maskstream.core.masks import CroppedMask
-from maskstream.data.checks import Checked, check_folder
+from maskstream.data.checks.check import Checked, check_folder
 from maskstream.data.dataset import Annotation, Dataset, ImageRecord, Provenance
 from maskstream.data.findings import Finding, Severity
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -90,7 +91,7 @@ def test_json_of_a_clean_dataset(clean: Path) -> None:
 
 
 def test_json_beyond_what_is_kept_in_memory(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maskstream.cli.data.check.IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(sys.modules["maskstream.cli.data.check"], "IN_MEMORY_BYTES", 100)
     plant(dataset, *(("short-polygon", number) for number in range(12)))
     assert len(as_json(dataset)["findings"]) == 12
 

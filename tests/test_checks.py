@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from planted_faults import COPIES, PLANTS, SIZE_HW, checked, clean_dataset, name_of, picture, plant, serious
 
 from maskstream.core.masks import CroppedMask
-from maskstream.data.check_kinds import KINDS
-from maskstream.data.check_splits import check_duplicates
-from maskstream.data.checks import check_folder
+from maskstream.data.checks.check import check_folder
+from maskstream.data.checks.kinds import KINDS
+from maskstream.data.checks.splits import check_duplicates
 from maskstream.data.dataset import Annotation, Dataset, ImageRecord, Provenance
 from maskstream.data.findings import Finding, Severity
 from maskstream.data.formats import boxes_csv

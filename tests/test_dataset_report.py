@@ -22,7 +22,7 @@ from maskstream.data.findings import Finding, Severity
 from maskstream.data.formats.coco_folder import read
 from maskstream.data.formats.format import ReadOptions
 from maskstream.data.split_proof import prove
-from maskstream.data.statistics import collect
+from maskstream.data.statistics.collect import collect
 from maskstream.errors import OutputError
 from maskstream.reports import dataset_report
 from maskstream.reports.dataset_facts import named_facts, proof_sentence, verdict

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planted_faults import COPIES, PLANTS, SIZE_HW, checked, clean_dataset, name_of, plant, tree_hash
 
+from maskstream.data.checks.fixes import fix, mend
 from maskstream.data.dataset import Annotation, Dataset, LeftOut
 from maskstream.data.duplicates import DuplicatePair
-from maskstream.data.fixes import fix, mend
 from maskstream.data.split_proof import prove
 from maskstream.errors import DatasetError
 

@@ -30,8 +30,8 @@ from labelme_files import (
 from PIL import Image
 
 from maskstream.data.findings import Severity
-from maskstream.data.formats import labelme
-from maskstream.data.formats.labelme_shapes import CIRCLE_ERROR_PX, circle
+from maskstream.data.formats.labelme import read as labelme
+from maskstream.data.formats.labelme.shapes import CIRCLE_ERROR_PX, circle
 from maskstream.data.listing import list_folder
 from maskstream.errors import DatasetError, SourceError
 

@@ -15,12 +15,12 @@ from PIL import Image
 
 from maskstream.core import masks
 from maskstream.data.dataset import Dataset
-from maskstream.data.formats import mask_folder
 from maskstream.data.formats.format import ReadOptions, WriteOptions, assemble
-from maskstream.data.formats.mask_folder_write import colour
-from maskstream.data.formats.mask_objects import parts, separate
-from maskstream.data.formats.mask_pairs import film_of, pair
-from maskstream.data.formats.mask_pixels import MaskKind
+from maskstream.data.formats.mask_folder import read as mask_folder
+from maskstream.data.formats.mask_folder.objects import parts, separate
+from maskstream.data.formats.mask_folder.pairs import film_of, pair
+from maskstream.data.formats.mask_folder.pixels import MaskKind
+from maskstream.data.formats.mask_folder.write import colour
 from maskstream.data.listing import Listing, list_folder
 from maskstream.data.records import Annotation, ImageRecord
 from maskstream.errors import DatasetError, SourceError

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from maskstream.errors import ModelFolderError
 from maskstream.core.parallel import available_cores
+from maskstream.errors import ModelFolderError
 from maskstream.inference.runtime import OnnxRuntime
 
 

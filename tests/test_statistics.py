@@ -16,13 +16,13 @@ from pycocotools.coco import COCO
 from small_datasets import SIZE_HW, box_alone, classified, crowd, dataset, mixed, nothing, one_class, record, rectangle
 
 from maskstream.core.masks import crop, to_rle
-from maskstream.data import colour_statistics
-from maskstream.data.colour_statistics import ColourHistogram, ImageColours, count_colours
 from maskstream.data.dataset import Annotation, ImageRecord
 from maskstream.data.formats.coco_folder import read
 from maskstream.data.formats.format import ReadOptions
-from maskstream.data.statistics import collect
-from maskstream.data.statistics_tables import write_tables
+from maskstream.data.statistics import colours as colour_statistics
+from maskstream.data.statistics.collect import collect
+from maskstream.data.statistics.colours import ColourHistogram, ImageColours, count_colours
+from maskstream.data.statistics.tables import write_tables
 
 # pycocotools 2 and NumPy 2: its own business, not ours
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")

@@ -19,10 +19,11 @@ from maskstream.core import masks
 from maskstream.core.masks import CroppedMask
 from maskstream.data.csv_files import write_table
 from maskstream.data.dataset import Dataset
-from maskstream.data.formats import coco_folder, via
+from maskstream.data.formats import coco_folder
 from maskstream.data.formats.format import ReadOptions, WriteOptions, assemble
-from maskstream.data.formats.via_classes import class_attribute, class_name
-from maskstream.data.formats.via_shapes import geometry, shape_of
+from maskstream.data.formats.via import read as via
+from maskstream.data.formats.via.classes import class_attribute, class_name
+from maskstream.data.formats.via.shapes import geometry, shape_of
 from maskstream.data.importing import keep_classes
 from maskstream.data.listing import list_folder
 from maskstream.data.records import Annotation, ImageRecord

@@ -18,10 +18,11 @@ from maskstream.core import masks
 from maskstream.core.masks import CroppedMask
 from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding, Severity
-from maskstream.data.formats import coco_folder, yolo
+from maskstream.data.formats import coco_folder
 from maskstream.data.formats.format import ReadOptions, WriteOptions, assemble
 from maskstream.data.formats.outlines import one_ring
-from maskstream.data.formats.yolo_labels import annotation, box_line, polygon_line, read_labels
+from maskstream.data.formats.yolo import read as yolo
+from maskstream.data.formats.yolo.labels import annotation, box_line, polygon_line, read_labels
 from maskstream.data.listing import list_folder
 from maskstream.data.records import Annotation, ImageRecord
 from maskstream.errors import DatasetError, SourceError

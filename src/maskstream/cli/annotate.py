@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from maskstream.data.formats.labelme_labels import LABELS, labels_in_use, listed_labels
+from maskstream.data.formats.labelme.labels import LABELS, labels_in_use, listed_labels
 from maskstream.data.listing import list_folder
 from maskstream.errors import DatasetError, MissingDependency
 

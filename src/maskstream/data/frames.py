@@ -49,7 +49,7 @@ from maskstream.data.frames_folder import (
     remove_unfinished,
     scores_path,
 )
-from maskstream.data.frames_picture import Fit, encode
+from maskstream.data.frames_picture import Fit, change_format, encode
 from maskstream.data.frames_repeats import Repeats, motion
 from maskstream.data.frames_scores import WEAK_SHARE, Image, Look, Opinion, Scores, Thumbnail, look_at
 from maskstream.data.frames_spool import Desk, Spool, first_slot_frames
@@ -65,6 +65,10 @@ __all__ = ["FrameOptions", "pick_frames"]
 CANDIDATES_A_PICTURE = 4
 LEAST_CANDIDATES = 32
 """Candidates of a film."""
+
+UNCOMPRESSED_BYTES = 4 << 30
+"""Candidates lie uncompressed while all of them together need no more: as PNG each would cost as much time as scoring
+several frames."""
 
 PREFETCHED_FRAMES = 4
 
@@ -120,6 +124,8 @@ class _Job:
         self.segmenter = segmenter
         self._on_progress = on_progress
         self._prefixes = image_prefixes(sources)
+        self._capacity = max(CANDIDATES_A_PICTURE * options.count // len(sources), LEAST_CANDIDATES)
+        self._spool_suffix = self._choose_spool_suffix()
         self._done = 0
 
     def score_films(self) -> list[Scores]:
@@ -151,11 +157,17 @@ class _Job:
 
     def _spool(self, number: int, source: Source, lines: JsonLinesSink) -> Spool:
         options = self.options
-        capacity = max(CANDIDATES_A_PICTURE * options.count // len(self.sources), LEAST_CANDIDATES)
         frame_count = source.frame_count and source.frame_count // options.every
         ask = partial(_ask, self.segmenter) if self.segmenter else None
-        desk = Desk(self.out / UNFINISHED / PICTURES, lines, self._image_name, partial(_picture, options), ask)
-        return Spool(desk, capacity, first_slot_frames(frame_count, capacity), options.every)
+        picture = partial(_picture, options, self._spool_suffix)
+        desk = Desk(self.out / UNFINISHED / PICTURES, lines, self._spool_name, picture, ask)
+        return Spool(desk, self._capacity, first_slot_frames(frame_count, self._capacity), options.every)
+
+    def _choose_spool_suffix(self) -> str:
+        sizes_hw = [self.options.size_hw or source.size_hw for source in self.sources]
+        candidate_bytes = [3 * size_hw[0] * size_hw[1] * self._capacity for size_hw in sizes_hw if size_hw]
+        small = len(candidate_bytes) == len(sizes_hw) and sum(candidate_bytes) <= UNCOMPRESSED_BYTES
+        return ".bmp" if small and self.options.suffix == ".png" else self.options.suffix
 
     def _new_frames(self, number: int, source: Source, last: Scores | None) -> Iterator[tuple[Scores, Image]]:
         """Decode and measure the frames after the last finished one, which is read once more to see what moved."""
@@ -185,8 +197,8 @@ class _Job:
             return len(range(0, source.frame_count or 0, self.options.every)) - frames
         return source.damaged
 
-    def _image_name(self, scores: Scores) -> str:
-        return f"{self._prefixes[scores.film]}-{scores.frame:06d}{self.options.suffix}"
+    def _spool_name(self, scores: Scores) -> str:
+        return f"{self._prefixes[scores.film]}-{scores.frame:06d}{self._spool_suffix}"
 
     def finish(self, candidates: Sequence[Scores]) -> dict[str, Any]:
         """Judge, pick, and write pictures and table; what the run came to."""
@@ -200,8 +212,7 @@ class _Job:
             if not verdicts[scores.film].of_frame(scores.frame)
         ]
         picked = choose(good, self.options.count, self.options.apart_bits)
-        names = [self._image_name(scores) for scores in picked]
-        self._write_images(names)
+        names = self._write_images(picked)
         counts = write_table(
             self.out / TABLE,
             [(source.name, self._frames_and_gaps(number, source)) for number, source in enumerate(self.sources)],
@@ -211,22 +222,30 @@ class _Job:
         )
         return self._result(verdicts, counts)
 
-    def _write_images(self, names: Sequence[str]) -> None:
-        """Copy, not move, the pictures: a run that is killed here can still be resumed."""
+    def _write_images(self, picked: Sequence[Scores]) -> list[str]:
+        """Copy, not move, the pictures, so that a run that is killed here can still be resumed; their names."""
         images, pictures = self.out / IMAGES, self.out / UNFINISHED / PICTURES
-        missing = [name for name in names if not (pictures / name).is_file()]
+        spooled = [pictures / self._spool_name(scores) for scores in picked]
+        missing = [path for path in spooled if not path.is_file()]
         if missing:
             raise OutputError(
-                pictures / missing[0],
+                missing[0],
                 expected="a picture that was written before",
                 found="none",
                 remedy="start again without --resume in a new folder",
             )
         # of a run that was killed while it finished
         shutil.rmtree(images, ignore_errors=True)
+        names = [path.with_suffix(self.options.suffix).name for path in spooled]
         with whole_folder(images) as temporary:
-            for name in names:
-                shutil.copyfile(pictures / name, temporary / name)
+            if self._spool_suffix == self.options.suffix:
+                for path in spooled:
+                    shutil.copyfile(path, temporary / path.name)
+            else:
+                pairs = [(path, temporary / name) for path, name in zip(spooled, names, strict=True)]
+                for _ in ordered_map(lambda pair: change_format(*pair), pairs):
+                    pass
+        return names
 
     def _frames_and_gaps(self, number: int, source: Source) -> Iterator[Scores | int]:
         """The frames of a film, with the index of each that could not be decoded in its place.
@@ -283,9 +302,9 @@ def _scores(film: int, source: Source, frame: Frame, look: Look, moved: float | 
     )
 
 
-def _picture(options: FrameOptions, image: Image) -> bytes:
+def _picture(options: FrameOptions, suffix: str, image: Image) -> bytes:
     fit = Fit.of((image.shape[0], image.shape[1]), options.size_hw, crop=options.crop)
-    return encode(fit.apply(image), options.suffix)
+    return encode(fit.apply(image), suffix)
 
 
 def _ask(segmenter: Segmenter, scores: Scores, image: Image) -> Opinion:

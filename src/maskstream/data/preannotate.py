@@ -19,11 +19,11 @@ from maskstream.core.parallel import OnProgress, ordered_map
 from maskstream.core.polygons import Ring
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.findings import Finding, Severity
-from maskstream.data.formats.labelme_document import Document, default_name, read_document
-from maskstream.data.formats.labelme_objects import sort_out
-from maskstream.data.formats.labelme_provenance import STAMP, DocumentStamp, ShapeStamp, history, stamp_of
-from maskstream.data.formats.labelme_shapes import geometry_sha256, new_shape
-from maskstream.data.formats.labelme_write import new_document
+from maskstream.data.formats.labelme.document import Document, default_name, read_document
+from maskstream.data.formats.labelme.objects import sort_out
+from maskstream.data.formats.labelme.provenance import STAMP, DocumentStamp, ShapeStamp, history, stamp_of
+from maskstream.data.formats.labelme.shapes import geometry_sha256, new_shape
+from maskstream.data.formats.labelme.write import new_document
 from maskstream.data.listing import list_folder
 from maskstream.errors import DatasetError, SourceError
 from maskstream.media.images import read_image

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstream.data.statistics import DatasetStatistics
+from maskstream.data.statistics.collect import DatasetStatistics
 from maskstream.draw.palette import object_colour
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from maskstream.data.statistics import DatasetStatistics
+from maskstream.data.statistics.collect import DatasetStatistics
 from maskstream.reports.bins import log_bins, whole_bins
 from maskstream.reports.charts import bars_svg, heat_svg
 from maskstream.reports.words import counted

@@ -13,11 +13,11 @@ from markupsafe import Markup
 from maskstream import __version__
 from maskstream.core.files import whole_folder
 from maskstream.core.parallel import OnProgress
-from maskstream.data import statistics_tables as tables
-from maskstream.data.colour_statistics import ColourHistogram
 from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding
-from maskstream.data.statistics import COLOUR_IMAGES, DatasetStatistics, collect
+from maskstream.data.statistics import tables
+from maskstream.data.statistics.collect import COLOUR_IMAGES, DatasetStatistics, collect
+from maskstream.data.statistics.colours import ColourHistogram
 from maskstream.reports import dataset_facts as facts
 from maskstream.reports import words
 from maskstream.reports.charts import channels_svg

@@ -16,7 +16,7 @@ from maskstream.core.masks import CroppedMask
 from maskstream.core.parallel import ordered_map
 from maskstream.data.dataset import Dataset
 from maskstream.data.records import Annotation, ImageRecord
-from maskstream.data.statistics import DatasetStatistics
+from maskstream.data.statistics.collect import DatasetStatistics
 from maskstream.draw.overlay import OverlayStyle, draw_overlay
 from maskstream.errors import MaskstreamError
 from maskstream.reports.pictures import cut_around, jpeg_uri

@@ -16,11 +16,11 @@ from rich.table import Table
 
 from maskstream import __version__
 from maskstream.cli.progress import progress_bars
-from maskstream.data.check_tally import Tally
-from maskstream.data.checks import Checked, check_folder
+from maskstream.data.checks.check import Checked, check_folder
+from maskstream.data.checks.fixes import fix
+from maskstream.data.checks.tally import Tally
 from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding, Severity
-from maskstream.data.fixes import fix
 from maskstream.errors import DatasetError
 
 EXIT_WARNINGS, EXIT_ERRORS = 3, 4

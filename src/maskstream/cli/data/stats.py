@@ -13,7 +13,7 @@ from maskstream.cli.new_folder import new_folder
 from maskstream.cli.progress import progress_bar
 from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding
-from maskstream.data.statistics import COLOUR_IMAGES, DatasetStatistics
+from maskstream.data.statistics.collect import COLOUR_IMAGES, DatasetStatistics
 from maskstream.reports.class_rows import ClassRow, class_rows, class_total
 from maskstream.reports.dataset_report import PAGE, describe
 

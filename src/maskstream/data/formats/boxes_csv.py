@@ -26,7 +26,7 @@ from maskstream.data.formats.box_cells import BOUNDS, CORNERS, SIZED, BoxCells, 
 from maskstream.data.formats.format import Format, ReadOptions, WriteOptions, assemble, place_image
 from maskstream.data.formats.image_finder import ImageFinder
 from maskstream.data.formats.label_table import IMAGE_COLUMNS, Layout, TableRow, find_table, tables_of
-from maskstream.data.formats.mask_legend import CLASSES, class_names
+from maskstream.data.formats.mask_folder.legend import CLASSES, class_names
 from maskstream.data.listing import Listing
 from maskstream.data.records import Annotation, ImageRecord
 from maskstream.errors import DatasetError

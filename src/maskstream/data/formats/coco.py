@@ -85,7 +85,7 @@ class CocoFile:
 def read(path: Path, images_folder: Path, on_finding: OnFinding = raise_finding) -> CocoFile:
     """Read and check a COCO file; image files are neither opened nor looked for.
 
-    Shapes are taken as they are: a polygon of two points makes an empty mask, and `data/checks.py` is who tells.
+    Shapes are taken as they are: a polygon of two points makes an empty mask, and `data/checks` is who tells.
     Boxes and areas that the file leaves out follow from the masks.
 
     Parameters

@@ -1,0 +1,1 @@
+"""Counts, sizes, positions and colours of a dataset."""
