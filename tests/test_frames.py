@@ -537,7 +537,7 @@ def spool_through(folder: Path, frames: list[Scores], capacity: int, slot: int =
         return b"picture"
 
     with JsonLinesSink(folder / "lines.jsonl") as lines:
-        desk = Desk(folder / "pictures", lines, lambda s: f"{s.frame}.png", encode, None)
+        desk = Desk(lines, lambda s: folder / "pictures" / f"{s.frame}.png", encode, None)
         spool = Spool(desk, capacity, slot, 1)
         for one in frames:
             spool.add(one, np.zeros((1, 1, 3), np.uint8))

@@ -1,9 +1,11 @@
-"""Which frames of a film are worth labelling, and why: one pass over each film, in memory that does not grow with it.
+"""Which frames of a film are worth labelling, and why: one pass over each film, in bounded memory.
+
+A bounded number of pictures is held in memory and on disk; numbers take some 50 bytes of memory a frame.
 
 1. Every frame is measured once, small, as it is decoded (`frames_scores`, `frames_repeats`).
 2. Meanwhile the best frame of each stretch of film is kept as a picture (`frames_spool`), a few times as many as are
    asked for. With a model, it is shown these alone: they are the ones that may be picked, and every frame would take
-   a hundred times as long. The columns `objects`, `top_score` and `uncertainty` are empty for the others.
+   many times as long. The columns `objects`, `top_score` and `uncertainty` are empty for the others.
 3. When all films have ended, each frame is judged against its own film (`frames_faults`).
 4. Of the candidates without fault as many as asked for are picked: good, and far from each other in time and in what
    they show (`frames_choice`).
@@ -19,24 +21,19 @@ may yield few frames; `apart_bits` sets how much must differ.
 from __future__ import annotations
 
 import contextlib
-import shutil
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from maskstream.core.files import whole_folder, write_json
+from maskstream.core.files import write_json
 from maskstream.core.frame import Frame
 from maskstream.core.parallel import OnProgress, ordered_map
 from maskstream.core.segmenter import Segmenter
-from maskstream.data.frames_choice import Candidate, choose
+from maskstream.data.frames_finish import finish
 from maskstream.data.frames_folder import (
     FACTS,
-    IMAGES,
     PICTURES,
     RESULT,
-    TABLE,
     THUMBNAILS,
     UNFINISHED,
     FilmEnd,
@@ -49,12 +46,10 @@ from maskstream.data.frames_folder import (
     remove_unfinished,
     scores_path,
 )
-from maskstream.data.frames_picture import Fit, change_format, encode
+from maskstream.data.frames_picture import Fit, encode
 from maskstream.data.frames_repeats import Repeats, motion
 from maskstream.data.frames_scores import WEAK_SHARE, Image, Look, Opinion, Scores, Thumbnail, look_at
 from maskstream.data.frames_spool import Desk, Spool, first_slot_frames
-from maskstream.data.frames_table import DAMAGED, KEPT, REASONS, Pick, Verdicts, write_table
-from maskstream.errors import OutputError
 from maskstream.media.base import Source
 from maskstream.media.lines import JsonLinesSink
 from maskstream.media.prefetch import prefetch
@@ -102,7 +97,7 @@ def pick_frames(
         facts = gather_facts(sources, options, segmenter)
         if not claim(out, facts, resume=resume):
             job = _Job(out, sources, options, segmenter, on_progress)
-            result = job.finish(job.score_films())
+            result = finish(out, sources, options, job.score_films(), job.spooled)
             write_json(out / FACTS, {**facts, RESULT: result})
         remove_unfinished(out)
 
@@ -160,7 +155,7 @@ class _Job:
         frame_count = source.frame_count and source.frame_count // options.every
         ask = partial(_ask, self.segmenter) if self.segmenter else None
         picture = partial(_picture, options, self._spool_suffix)
-        desk = Desk(self.out / UNFINISHED / PICTURES, lines, self._spool_name, picture, ask)
+        desk = Desk(lines, self.spooled, picture, ask)
         return Spool(desk, self._capacity, first_slot_frames(frame_count, self._capacity), options.every)
 
     def _choose_spool_suffix(self) -> str:
@@ -197,85 +192,10 @@ class _Job:
             return len(range(0, source.frame_count or 0, self.options.every)) - frames
         return source.damaged
 
-    def _spool_name(self, scores: Scores) -> str:
-        return f"{self._prefixes[scores.film]}-{scores.frame:06d}{self._spool_suffix}"
-
-    def finish(self, candidates: Sequence[Scores]) -> dict[str, Any]:
-        """Judge, pick, and write pictures and table; what the run came to."""
-        verdicts = [
-            Verdicts.of(finished_scores(self.out, number), continuous=source.kind == "video")
-            for number, source in enumerate(self.sources)
-        ]
-        good = [
-            Candidate(scores, scores.time_s if self.sources[scores.film].kind == "video" else scores.frame)
-            for scores in candidates
-            if not verdicts[scores.film].of_frame(scores.frame)
-        ]
-        picked = choose(good, self.options.count, self.options.apart_bits)
-        names = self._write_images(picked)
-        counts = write_table(
-            self.out / TABLE,
-            [(source.name, self._frames_and_gaps(number, source)) for number, source in enumerate(self.sources)],
-            verdicts,
-            [Pick(scores, rank, f"{IMAGES}/{name}") for rank, (scores, name) in enumerate(zip(picked, names), start=1)],
-            self.options,
-        )
-        return self._result(verdicts, counts)
-
-    def _write_images(self, picked: Sequence[Scores]) -> list[str]:
-        """Copy, not move, the pictures, so that a run that is killed here can still be resumed; their names."""
-        images, pictures = self.out / IMAGES, self.out / UNFINISHED / PICTURES
-        spooled = [pictures / self._spool_name(scores) for scores in picked]
-        missing = [path for path in spooled if not path.is_file()]
-        if missing:
-            raise OutputError(
-                missing[0],
-                expected="a picture that was written before",
-                found="none",
-                remedy="start again without --resume in a new folder",
-            )
-        # of a run that was killed while it finished
-        shutil.rmtree(images, ignore_errors=True)
-        names = [path.with_suffix(self.options.suffix).name for path in spooled]
-        with whole_folder(images) as temporary:
-            if self._spool_suffix == self.options.suffix:
-                for path in spooled:
-                    shutil.copyfile(path, temporary / path.name)
-            else:
-                pairs = [(path, temporary / name) for path, name in zip(spooled, names, strict=True)]
-                for _ in ordered_map(lambda pair: change_format(*pair), pairs):
-                    pass
-        return names
-
-    def _frames_and_gaps(self, number: int, source: Source) -> Iterator[Scores | int]:
-        """The frames of a film, with the index of each that could not be decoded in its place.
-
-        How many a video lacks after the last one that could be decoded is an estimate, so they have no row.
-        """
-        awaited = 0
-        for scores in finished_scores(self.out, number):
-            yield from range(awaited, scores.frame, self.options.every)
-            yield scores
-            awaited = scores.frame + self.options.every
-        if source.kind == "images":
-            yield from range(awaited, source.frame_count or 0, self.options.every)
-
-    def _result(self, verdicts: Sequence[Verdicts], counts: Sequence[Counter[str]]) -> dict[str, Any]:
-        films = []
-        for number, (source, verdict, count) in enumerate(zip(self.sources, verdicts, counts, strict=True)):
-            ended = film_end(self.out, number) or FilmEnd(0, ())
-            films.append(
-                {
-                    "name": source.name,
-                    "kind": source.kind,
-                    "frames": len(verdict.frames),
-                    "damaged": ended.damaged,
-                    "median_sharpness": round(verdict.median_sharpness, 4),
-                    "warnings": list(ended.warnings),
-                    **{name: count[name] for name in (KEPT, *REASONS) if name != DAMAGED},
-                }
-            )
-        return {"films": films}
+    def spooled(self, scores: Scores) -> Path:
+        """Where the picture of a candidate lies."""
+        name = f"{self._prefixes[scores.film]}-{scores.frame:06d}{self._spool_suffix}"
+        return self.out / UNFINISHED / PICTURES / name
 
 
 def _measure(frame: Frame) -> tuple[Frame, Look]:

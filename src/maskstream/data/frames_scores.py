@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import cv2
@@ -147,7 +147,8 @@ class Scores:
 
     def to_line(self) -> dict[str, Any]:
         """The line as JSON."""
-        return asdict(self)
+        # not `dataclasses.asdict`, which copies deep and showed in the time of a frame
+        return {name: getattr(self, name) for name in self.__slots__}
 
     @property
     def hash_bits(self) -> int:

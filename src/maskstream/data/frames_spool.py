@@ -31,16 +31,14 @@ class Desk:
 
     Attributes
     ----------
-    pictures : folder of the candidates' pictures.
     lines : where finished lines go.
-    name : name of a frame's picture.
+    path : where the picture of a frame lies.
     encode : a frame's image as the bytes of its picture.
     ask : what the model says of an image, where there is a model.
     """
 
-    pictures: Path
     lines: JsonLinesSink
-    name: Callable[[Scores], str]
+    path: Callable[[Scores], Path]
     encode: Callable[[Image], bytes]
     ask: Callable[[Scores, Image], Opinion] | None
 
@@ -122,7 +120,7 @@ class Spool:
                     top_score=opinion.top_score,
                     uncertainty=opinion.uncertainty,
                 )
-            with whole_file(self._path(best)) as temporary:
+            with whole_file(self._desk.path(best)) as temporary:
                 temporary.write_bytes(self._desk.encode(self._best_image))
         for scores in self._unwritten:
             self._desk.lines.write((best if scores.frame == best.frame else scores).to_line())
@@ -147,7 +145,4 @@ class Spool:
             return
         better, worse = (scores, rival) if scores.order > rival.order else (rival, scores)
         self._candidates[slot] = better
-        self._path(worse).unlink(missing_ok=True)
-
-    def _path(self, scores: Scores) -> Path:
-        return self._desk.pictures / self._desk.name(scores)
+        self._desk.path(worse).unlink(missing_ok=True)
