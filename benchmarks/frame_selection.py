@@ -4,8 +4,8 @@
 
 Speed: a 720p film (x264, quality 20) is decoded alone, then scored and picked from; both as multiples of real time at
 30 frames a second, and the processor time of picking beside its wall time. Faults: blur, over-exposure, frozen frames
-and loops are planted (`tests/planted.py`) in films of a drifting camera at 480 x 270, one a seed, and in real ones
-where `--data` is given, and encoded by x264 and as MPEG-4. Seeds 1000 to 1004 and the real films named here had no part
+and loops are planted (`tests/planted_films.py`) in films of a drifting camera at 480 x 270, one a seed, and in real
+ones where `--data` is given, and encoded by x264 and as MPEG-4. Seeds 1000 to 1004 and the real films named here had no part
 in choosing the limits. At last the distances of hashes of unrelated pictures.
 """
 
@@ -27,12 +27,12 @@ import numpy as np
 
 from maskstream.core.files import write_json
 from maskstream.core.parallel import available_cores
-from maskstream.data.frames import FrameOptions, pick_frames
-from maskstream.data.frames_scores import look_at
+from maskstream.data.frames.pick import FrameOptions, pick_frames
+from maskstream.data.frames.scores import look_at
 from maskstream.media.sources import open_source
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from planted import Image, pan, plant, precision_recall
+from planted_films import Image, pan, plant, precision_recall
 
 RATE = 30
 CODECS = {

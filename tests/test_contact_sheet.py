@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from browser import ask
 from films import write_film
-from planted import pan, plant
+from planted_films import pan, plant
 
-from maskstream.data.frames import FrameOptions, pick_frames
+from maskstream.data.frames.pick import FrameOptions, pick_frames
 from maskstream.errors import DatasetError, SourceError
 from maskstream.reports import contact_sheet as sheets
 from maskstream.reports.contact_sheet import CELL_WIDTH_PX, GAP_PX, contact_sheet, write_contact_sheet

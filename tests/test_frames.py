@@ -25,7 +25,7 @@ from films import damage, textured, write_film
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from planted import Image, pan, plant, precision_recall
+from planted_films import Image, pan, plant, precision_recall
 from typer.testing import CliRunner
 
 from maskstream.cli.frames import frames as frames_command
@@ -33,15 +33,15 @@ from maskstream.core.detections import Detections
 from maskstream.core.frame import Frame
 from maskstream.core.masks import CroppedMask
 from maskstream.core.segmenter import FakeSegmenter
-from maskstream.data.frames import FrameOptions, pick_frames
-from maskstream.data.frames_choice import Candidate, choose
-from maskstream.data.frames_faults import FAULTS, FilmColumns, find_faults
-from maskstream.data.frames_folder import APART_BITS, image_prefixes
-from maskstream.data.frames_picture import Fit
-from maskstream.data.frames_repeats import Repeats, moved_by
-from maskstream.data.frames_scores import Opinion, Scores, look_at
-from maskstream.data.frames_spool import Desk, Spool, first_slot_frames
-from maskstream.data.frames_table import COLUMNS, read_kept
+from maskstream.data.frames.choice import Candidate, choose
+from maskstream.data.frames.faults import FAULTS, FilmColumns, find_faults
+from maskstream.data.frames.folder import APART_BITS, image_prefixes
+from maskstream.data.frames.pick import FrameOptions, pick_frames
+from maskstream.data.frames.picture import Fit
+from maskstream.data.frames.repeats import Repeats, moved_by
+from maskstream.data.frames.scores import Opinion, Scores, look_at
+from maskstream.data.frames.spool import Desk, Spool, first_slot_frames
+from maskstream.data.frames.table import COLUMNS, read_kept
 from maskstream.errors import DatasetError, MaskstreamError, OutputError, SourceError
 from maskstream.media.lines import JsonLinesSink, read_lines
 from maskstream.media.sources import open_source
@@ -717,7 +717,7 @@ def test_a_killed_run_goes_on(two_films: list[Path], tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from maskstream.data.frames import FrameOptions, pick_frames\n"
+        "from maskstream.data.frames.pick import FrameOptions, pick_frames\n"
         "pick_frames(sys.argv[2:], Path(sys.argv[1]), FrameOptions(8, size_hw=(64, 64)),\n"
         "            on_progress=lambda done, total: time.sleep(0.02))\n"
     )

@@ -188,7 +188,7 @@ def test_a_zip_file_is_a_source(source: Path, tmp_path: Path) -> None:
 
 
 def test_frames_of_films_know_their_film(source: Path, tmp_path: Path) -> None:
-    rows = "video,frame,time_s,sha256,image\nfilm.mp4,3,0.1,ff,images/a.png\n"
+    rows = "video,file,frame,time_s,sha256,image\nfilm.mp4,,3,0.1,ff,images/a.png\n"
     (source / "frames.csv").write_text(rows)
     dataset = import_dataset(str(source), tmp_path / "out").dataset
     assert [image.group for image in dataset.images] == ["film.mp4", None]

@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 
 from maskstream.cli.progress import progress_bar
-from maskstream.data.frames import FrameOptions, pick_frames
-from maskstream.data.frames_folder import APART_BITS, TABLE
-from maskstream.data.frames_table import read_kept
+from maskstream.data.frames.folder import APART_BITS, TABLE
+from maskstream.data.frames.pick import FrameOptions, pick_frames
+from maskstream.data.frames.table import read_kept
 from maskstream.inference.load import load_model
 from maskstream.reports.frames_page import write_frames_page
 

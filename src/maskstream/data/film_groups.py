@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from maskstream.data.csv_files import Table, read_table
-from maskstream.data.frames_folder import TABLE
+from maskstream.data.frames.folder import TABLE
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
 
 FRAME = "frame"
 """Key, among the attributes of an image, of the video, frame index, time in seconds and content hash it has."""
 
-COLUMNS = ("video", "frame", "time_s", "sha256", "image")
+COLUMNS = ("video", "file", "frame", "time_s", "sha256", "image")
 
 Origin = dict[str, Any]
 
@@ -55,8 +55,9 @@ def _read(folder: Path) -> dict[Path, Origin]:
     places = [table.index(column) for column in COLUMNS]
     found: dict[Path, Origin] = {}
     for line, cells in table.rows() if None not in places else ():
-        video, frame, time_s, sha256, image = (cells[place] for place in places if place is not None)
-        if image:
+        video, file, frame, time_s, sha256, image = (cells[place] for place in places if place is not None)
+        # what was picked from a folder of images names its file: each of those is a scene of its own
+        if image and not file:
             found[folder / image] = _checked(table, line, video, frame, time_s) | {"sha256": sha256}
     return found
 

@@ -12,9 +12,9 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from maskstream.core.files import write_text
-from maskstream.data.frames_faults import BLURRED_FRAME, OVER_EXPOSED, REPEAT, UNDER_EXPOSED, UNDER_GLARE
-from maskstream.data.frames_folder import FACTS, RESULT, TABLE
-from maskstream.data.frames_table import DAMAGED, KEPT, OTHERS_PREFERRED, REASONS, SIMILAR, read_kept
+from maskstream.data.frames.faults import BLURRED_FRAME, OVER_EXPOSED, REPEAT, UNDER_EXPOSED, UNDER_GLARE
+from maskstream.data.frames.folder import FACTS, RESULT, TABLE
+from maskstream.data.frames.table import DAMAGED, KEPT, OTHERS_PREFERRED, REASONS, SIMILAR, read_kept
 from maskstream.errors import SourceError
 from maskstream.reports import pictures, words
 from maskstream.reports.contact_sheet import MOST_PICTURES, write_contact_sheet

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maskstream.core.files import whole_file
-from maskstream.data.frames_scores import UNRELATED_BITS, Image, Opinion, Scores
+from maskstream.data.frames.scores import UNRELATED_BITS, Image, Opinion, Scores
 from maskstream.media.lines import JsonLinesSink
 
 LONGEST_FIRST_SLOT = 16

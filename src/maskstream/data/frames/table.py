@@ -13,7 +13,7 @@ motion              mean grey difference from the frame before, on 32 x 32 cells
 hash                64 bits of what it shows, hexadecimal
 nearest_kept_bits   in how many bits it differs from the kept frame of any film that is most like it; itself aside
 repeat_of           earlier frame of the film that shows the same picture
-objects, top_score, uncertainty   what the model says; empty where it was not asked (see `data/frames.py`)
+objects, top_score, uncertainty   what the model says; empty where it was not asked (see `pick`)
 faults              all of over-exposed, under-exposed, blurred, glare and repeat that hold, with spaces between
 kept                yes or no
 reason              why not: the first of the faults; `damaged` (cannot be decoded; no scores); `similar` to a kept
@@ -39,11 +39,11 @@ from numpy.typing import NDArray
 
 from maskstream.core.files import whole_file
 from maskstream.core.quality import HASH_BITS
-from maskstream.data.frames_choice import bits_apart
-from maskstream.data.frames_faults import FAULTS, FilmColumns, find_faults
-from maskstream.data.frames_folder import FrameOptions
-from maskstream.data.frames_picture import Fit
-from maskstream.data.frames_scores import Scores
+from maskstream.data.frames.choice import bits_apart
+from maskstream.data.frames.faults import FAULTS, FilmColumns, find_faults
+from maskstream.data.frames.folder import FrameOptions
+from maskstream.data.frames.picture import Fit
+from maskstream.data.frames.scores import Scores
 from maskstream.errors import DatasetError
 
 COLUMNS = (

@@ -25,7 +25,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstream.data.frames_scores import THUMBNAIL_SIDE, Look, Scores, Thumbnail
+from maskstream.data.frames.scores import THUMBNAIL_SIDE, Look, Scores, Thumbnail
 from maskstream.errors import OutputError
 
 SAME_GREY_LEVELS = 5.0

@@ -2,13 +2,13 @@
 
 A bounded number of pictures is held in memory and on disk; numbers take some 50 bytes of memory a frame.
 
-1. Every frame is measured once, small, as it is decoded (`frames_scores`, `frames_repeats`).
-2. Meanwhile the best frame of each stretch of film is kept as a picture (`frames_spool`), a few times as many as are
+1. Every frame is measured once, small, as it is decoded (`scores`, `repeats`).
+2. Meanwhile the best frame of each stretch of film is kept as a picture (`spool`), a few times as many as are
    asked for. With a model, it is shown these alone: they are the ones that may be picked, and every frame would take
    many times as long. The columns `objects`, `top_score` and `uncertainty` are empty for the others.
-3. When all films have ended, each frame is judged against its own film (`frames_faults`).
+3. When all films have ended, each frame is judged against its own film (`faults`).
 4. Of the candidates without fault as many as asked for are picked: good, and far from each other in time and in what
-   they show (`frames_choice`).
+   they show (`choice`).
 
 With a model a frame is worth more when an object is seen, and the more uncertain the model is. Frames in which nothing
 is seen are kept too, as a model must learn those, but at most one in five as long as there are others.
@@ -29,8 +29,8 @@ from maskstream.core.files import write_json
 from maskstream.core.frame import Frame
 from maskstream.core.parallel import OnProgress, ordered_map
 from maskstream.core.segmenter import Segmenter
-from maskstream.data.frames_finish import finish
-from maskstream.data.frames_folder import (
+from maskstream.data.frames.finish import finish
+from maskstream.data.frames.folder import (
     FACTS,
     PICTURES,
     RESULT,
@@ -46,10 +46,10 @@ from maskstream.data.frames_folder import (
     remove_unfinished,
     scores_path,
 )
-from maskstream.data.frames_picture import Fit, encode
-from maskstream.data.frames_repeats import Repeats, motion
-from maskstream.data.frames_scores import WEAK_SHARE, Image, Look, Opinion, Scores, Thumbnail, look_at
-from maskstream.data.frames_spool import Desk, Spool, first_slot_frames
+from maskstream.data.frames.picture import Fit, encode
+from maskstream.data.frames.repeats import Repeats, motion
+from maskstream.data.frames.scores import WEAK_SHARE, Image, Look, Opinion, Scores, Thumbnail, look_at
+from maskstream.data.frames.spool import Desk, Spool, first_slot_frames
 from maskstream.media.base import Source
 from maskstream.media.lines import JsonLinesSink
 from maskstream.media.prefetch import prefetch
@@ -77,7 +77,7 @@ def pick_frames(
     resume: bool = False,
     on_progress: OnProgress = lambda done, total: None,
 ) -> None:
-    """Pick the frames worth labelling out of films; `frames_folder` and `frames_table` say what the folder then holds.
+    """Pick the frames worth labelling out of films; `folder` and `table` say what the folder then holds.
 
     Parameters
     ----------

@@ -10,11 +10,11 @@ from typing import Any
 
 from maskstream.core.files import whole_folder
 from maskstream.core.parallel import ordered_map
-from maskstream.data.frames_choice import Candidate, choose
-from maskstream.data.frames_folder import IMAGES, TABLE, FilmEnd, FrameOptions, film_end, finished_scores
-from maskstream.data.frames_picture import change_format
-from maskstream.data.frames_scores import Scores
-from maskstream.data.frames_table import DAMAGED, KEPT, REASONS, Pick, Verdicts, write_table
+from maskstream.data.frames.choice import Candidate, choose
+from maskstream.data.frames.folder import IMAGES, TABLE, FilmEnd, FrameOptions, film_end, finished_scores
+from maskstream.data.frames.picture import change_format
+from maskstream.data.frames.scores import Scores
+from maskstream.data.frames.table import DAMAGED, KEPT, REASONS, Pick, Verdicts, write_table
 from maskstream.errors import OutputError
 from maskstream.media.base import Source
 

@@ -18,7 +18,7 @@ from typing import Any
 from maskstream import __version__
 from maskstream.core.files import write_json
 from maskstream.core.segmenter import Segmenter
-from maskstream.data.frames_scores import Scores
+from maskstream.data.frames.scores import Scores
 from maskstream.errors import OutputError
 from maskstream.media.base import Source
 from maskstream.media.lines import read_lines

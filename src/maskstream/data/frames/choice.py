@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstream.core.quality import HASH_BITS
-from maskstream.data.frames_scores import UNRELATED_BITS, Scores
+from maskstream.data.frames.scores import UNRELATED_BITS, Scores
 
 UNSEEN_SHARE = 0.2
 """Share of the picked frames in which the model sees nothing, as long as there are others."""
