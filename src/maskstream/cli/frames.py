@@ -82,4 +82,4 @@ def _outcome(kept: int, count: int) -> str:
         return f"kept {kept} frames"
     if not kept:
         return "kept no frame; what is wrong with each is in frames.csv and on the page"
-    return f"kept {kept} of the {count} frames asked for; there are no more that are good and differ"
+    return f"kept {kept} of the {count} frames asked for; no more were found that are good and differ"

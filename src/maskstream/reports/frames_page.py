@@ -160,7 +160,7 @@ def _verdict(facts: Mapping[str, Any], films: Sequence[Film], counts: Mapping[st
     else:
         sentence = f"None of {words.counted(total, 'frame')} from {where} can be labelled."
     if counts[KEPT] < facts["count"]:
-        sentence += f" {words.number(facts['count'])} were asked for; there are no more that are good and differ."
+        sentence += f" {words.number(facts['count'])} were asked for; no more were found that are good and differ."
     return sentence
 
 

@@ -58,7 +58,7 @@ from maskstream.media.sources import open_source
 __all__ = ["FrameOptions", "pick_frames"]
 
 CANDIDATES_A_PICTURE = 4
-LEAST_CANDIDATES = 32
+LEAST_CANDIDATES = 64
 """Candidates of a film."""
 
 UNCOMPRESSED_BYTES = 4 << 30
