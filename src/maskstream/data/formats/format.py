@@ -19,7 +19,7 @@ from maskstream.errors import DatasetError
 
 SPLIT_FOLDERS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-}  # fmt: skip
+} | {f"fold-{number}": f"fold-{number}" for number in range(1, 101)}  # fmt: skip
 """Names of folders that stand for a split, and the split's name here."""
 
 GROUP_COLUMN = "group_column"
