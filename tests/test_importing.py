@@ -166,7 +166,7 @@ def test_a_class_that_is_not_there_is_named(source: Path, tmp_path: Path) -> Non
 def test_a_folder_of_no_known_format_says_what_is_there(tmp_path: Path) -> None:
     for name in ("a.xyz", "b.xyz", "c"):
         (tmp_path / name).write_text("?")
-    with pytest.raises(DatasetError, match=r"known format, found 2 files \.xyz, 1 files without suffix"):
+    with pytest.raises(DatasetError, match=r"known format, found files: 2 \.xyz, 1 without suffix"):
         recognise(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="known format, found no file"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from pathlib import Path
 from typing import TypeVar
@@ -47,6 +48,15 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         reason = error.strerror or str(error)
         raise DatasetError(path, expected="a JSON file", found=reason, remedy="import the dataset again") from error
+
+
+def mentions(path: Path, *words: bytes) -> bool:
+    """Whether all the words stand somewhere in a file: what format it is of, without reading it as JSON."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            return all(text.find(word) >= 0 for word in words)
+    except (OSError, ValueError):  # unreadable, or empty
+        return False
 
 
 def first_fault(parent: object, error: ValidationError) -> DatasetError:

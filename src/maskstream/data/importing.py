@@ -182,4 +182,6 @@ def _suffixes(listing: Listing) -> str:
         suffix = Path(name).suffix.lower() or "without suffix"
         counts[suffix] = counts.get(suffix, 0) + 1
     most: Sequence[tuple[str, int]] = sorted(counts.items(), key=lambda item: -item[1])[:5]
-    return ", ".join(f"{count} files {suffix}" for suffix, count in most) or "no file"
+    found = ", ".join(f"{count} {suffix}" for suffix, count in most)
+    empty = [name for name in listing.names if (listing.folder / name).stat().st_size == 0]
+    return (f"files: {found}" if found else "no file") + (f"; {empty[0]} is empty" if empty else "")

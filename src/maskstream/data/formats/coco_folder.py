@@ -6,7 +6,6 @@ one dataset with a split each (`instances_train2017.json`, `valid/_annotations.c
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from maskstream.core import masks, polygons
 from maskstream.core.parallel import ordered_map
+from maskstream.data.checked_json import mentions
 from maskstream.data.dataset import ANNOTATIONS, IMAGES, PROVENANCE, SPLITS, Dataset
 from maskstream.data.findings import Finding, Severity
 from maskstream.data.formats import coco
@@ -109,16 +109,7 @@ def _slit_note(count: int) -> Finding:
 
 
 def _coco_files(listing: Listing) -> list[str]:
-    return [name for name in listing.with_suffix(".json") if _has_blocks(listing.folder / name)]
-
-
-def _has_blocks(path: Path) -> bool:
-    """Whether COCO's three keys stand in the file, wherever."""
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            return all(text.find(key) >= 0 for key in _KEYS)
-    except (OSError, ValueError):  # unreadable, or empty
-        return False
+    return [name for name in listing.with_suffix(".json") if mentions(listing.folder / name, *_KEYS)]
 
 
 class _ImageFinder:

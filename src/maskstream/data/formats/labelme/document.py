@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import AfterValidator, Field, ValidationError
 
-from maskstream.data.checked_json import Block, first_fault, read_bytes
+from maskstream.data.checked_json import Block, first_fault, mentions, read_bytes
 from maskstream.errors import DatasetError
 
 SUFFIX = ".json"
@@ -108,11 +108,11 @@ def may_be_labelme(path: Path) -> bool:
 
 
 def is_labelme(path: Path) -> bool:
-    """Whether a file has shapes and the path of a picture."""
+    """Whether a file has shapes and the path of a picture; one that is broken, whether it seems to."""
     try:
         keys = msgspec.json.decode(read_bytes(path).removeprefix(_BYTE_ORDER_MARK), type=_Keys)
     except (DatasetError, msgspec.MsgspecError, RecursionError, ValueError):
-        return False
+        return mentions(path, b'"shapes"', b'"imagePath"')
     return msgspec.UNSET not in (keys.shapes, keys.imagePath)
 
 

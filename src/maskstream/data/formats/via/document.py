@@ -6,7 +6,6 @@ https://www.robots.ox.ac.uk/~vgg/software/via/
 from __future__ import annotations
 
 import json
-import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
-from maskstream.data.checked_json import Block, first_fault, read_bytes
+from maskstream.data.checked_json import Block, first_fault, mentions, read_bytes
 from maskstream.data.csv_files import Row, Table, columns_of, read_table
 from maskstream.errors import DatasetError
 
@@ -75,11 +74,7 @@ def looks_like_via(path: Path) -> bool:
     """Whether a JSON file has VIA's keys, or a CSV file its columns."""
     if path.suffix.lower() == ".csv":
         return set(CSV_COLUMNS) <= set(columns_of(path))
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            return text.find(METADATA.encode()) >= 0 or all(text.find(key) >= 0 for key in _KEYS)
-    except (OSError, ValueError):  # unreadable, or empty
-        return False
+    return mentions(path, METADATA.encode()) or mentions(path, *_KEYS)
 
 
 def read_document(path: Path) -> Document:
