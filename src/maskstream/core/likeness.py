@@ -74,7 +74,8 @@ def descriptors(squares: NDArray[np.uint8]) -> Floats:
     for index, square in enumerate(squares):
         found[index] = cv2.dct(_even(square))[:FREQUENCIES, :FREQUENCIES] * weights
     lengths = np.linalg.norm(found, axis=(1, 2), keepdims=True)
-    return np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 1e-3)
+    found /= np.where(lengths > 1e-3, lengths, np.inf)
+    return found
 
 
 def _even(square: NDArray[np.uint8]) -> Floats:
@@ -119,9 +120,10 @@ def agreement(
     if best.score > 0.9:
         return best
     try:
-        _, matrix = cv2.findTransformECC(a, b, start.copy(), cv2.MOTION_AFFINE, STEPS, None, 5)
+        _, found = cv2.findTransformECC(a, b, start.copy(), cv2.MOTION_AFFINE, STEPS)
     except cv2.error:  # it did not converge: there is nothing to bring over each other
         return best
+    matrix = np.asarray(found, np.float32)
     if not np.isfinite(matrix).all() or np.abs(matrix[:, :2] - np.eye(2)).max() > LARGEST_SKEW:
         return best
     moved = Agreement(*_score(details, lit, matrix, block_px), matrix)

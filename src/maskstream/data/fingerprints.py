@@ -53,7 +53,7 @@ def fingerprint(records: Sequence[ImageRecord], on_progress: OnProgress | None =
     absent = tuple(record.name for record in ordered if not record.has_file)
     shape = (max(len(present), 1), SMALL_PX, SMALL_PX)
     with tempfile.TemporaryFile() as file:  # the map keeps the space until nobody holds it
-        squares = np.memmap(file, np.uint8, "w+", shape=shape)
+        squares: NDArray[np.uint8] = np.memmap(file, np.uint8, "w+", shape=shape)
     kept: list[tuple[ImageRecord, str]] = []
     unreadable: list[Finding] = []
     for done, (record, seen) in enumerate(zip(present, ordered_map(_look, present)), start=1):

@@ -100,20 +100,30 @@ def _by_chance(
     return place
 
 
+def _weights(total: Floats, *, single: bool) -> Floats:
+    """How much each column's errors weigh: sizes as much as all classes together.
+
+    Between single images only the rounding matters, which is the same for every class. Whole groups leave larger
+    errors, which hurt a rare class more.
+    """
+    weights = np.ones_like(total) if single else 1 / np.sqrt(np.maximum(total, 1))
+    weights /= max(1, len(total) - 1)
+    weights[0] = 1
+    return weights
+
+
 class _Places:
     """Where each group is, and what it would bring to move it.
 
-    The cost is the sum over splits and columns of weight * (count - wanted)²; a class weighs the less the more images
-    have it, and the size weighs most. For the move of group g from split s to t it changes by
-    2 (pull[t, g] - pull[s, g]) + 2 own[g], with pull[s] = counts @ (weights * excess[s]) and
+    The cost is the sum over splits and columns of weight * (count - wanted)². For the move of group g from split s to
+    t it changes by 2 (pull[t, g] - pull[s, g]) + 2 own[g], with pull[s] = counts @ (weights * excess[s]) and
     own = counts² @ weights.
     """
 
     def __init__(self, counts: Counts, share: Floats, place: NDArray[np.int64], free: NDArray[np.bool_]) -> None:
         self._counts, self._place, self._free = counts, place, free
         total = counts.sum(axis=0, dtype=np.float64)
-        self._weights = 1 / np.maximum(total, 1)
-        self._weights[0] = 1
+        self._weights = _weights(total, single=bool((counts[:, 0] == 1).all()))
         excess = np.stack([counts[place == split].sum(axis=0, dtype=np.float64) for split in range(len(share))])
         excess -= share[:, None] * total
         self._size_excess = excess[:, 0]
