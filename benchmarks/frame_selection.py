@@ -5,8 +5,8 @@
 Speed: a 720p film (x264, quality 20) is decoded alone, then scored and picked from; both as multiples of real time at
 30 frames a second, and the processor time of picking beside its wall time. Faults: blur, over-exposure, frozen frames
 and loops are planted (`tests/planted_films.py`) in films of a drifting camera at 480 x 270, one a seed, and in real
-ones where `--data` is given, and encoded by x264 and as MPEG-4. Seeds 1000 to 1004 and the real films named here had no part
-in choosing the limits. At last the distances of hashes of unrelated pictures.
+ones where `--data` is given, and encoded by x264 and as MPEG-4. Seeds 1000 to 1004 and the real films named here had
+no part in choosing the limits. At last the distances of hashes of unrelated pictures.
 """
 
 from __future__ import annotations

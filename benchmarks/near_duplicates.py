@@ -23,7 +23,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from maskstream.core.files import write_json
 from maskstream.core.union_find import UnionFind
-from maskstream.data.duplicates import DuplicatePair, find_duplicates
+from maskstream.data.duplicates.search import DuplicatePair, find_duplicates
 from maskstream.data.records import ImageRecord
 
 SETS = {

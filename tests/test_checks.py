@@ -24,7 +24,7 @@ from maskstream.data.findings import Finding, Severity
 from maskstream.data.formats import boxes_csv
 from maskstream.data.formats.format import ReadOptions
 from maskstream.data.importing import import_dataset
-from maskstream.data.split_proof import prove
+from maskstream.data.splits.proof import prove
 from maskstream.errors import DatasetError
 
 NUMBER = 2

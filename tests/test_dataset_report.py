@@ -21,7 +21,7 @@ from maskstream.cli.new_folder import new_folder
 from maskstream.data.findings import Finding, Severity
 from maskstream.data.formats.coco_folder import read
 from maskstream.data.formats.format import ReadOptions
-from maskstream.data.split_proof import prove
+from maskstream.data.splits.proof import prove
 from maskstream.data.statistics.collect import collect
 from maskstream.errors import OutputError
 from maskstream.reports import dataset_report

@@ -17,9 +17,9 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from maskstream.core import likeness
 from maskstream.core.union_find import UnionFind
-from maskstream.data import duplicates
-from maskstream.data.duplicates import DuplicatePair, find_duplicates, search
-from maskstream.data.fingerprints import fingerprint
+from maskstream.data.duplicates import search as duplicates
+from maskstream.data.duplicates.fingerprints import fingerprint
+from maskstream.data.duplicates.search import DuplicatePair, find_duplicates, search
 from maskstream.data.records import ImageRecord
 
 SEVEN = {

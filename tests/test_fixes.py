@@ -16,8 +16,8 @@ from planted_faults import COPIES, PLANTS, SIZE_HW, checked, clean_dataset, name
 
 from maskstream.data.checks.fixes import fix, mend
 from maskstream.data.dataset import Annotation, Dataset, LeftOut
-from maskstream.data.duplicates import DuplicatePair
-from maskstream.data.split_proof import prove
+from maskstream.data.duplicates.search import DuplicatePair
+from maskstream.data.splits.proof import prove
 from maskstream.errors import DatasetError
 
 

@@ -22,13 +22,13 @@ from typer.testing import CliRunner
 
 from maskstream.cli.data.split import split as split_command
 from maskstream.data.dataset import NO_SPLITS, Dataset, ImageRecord, LeftOut, Provenance
-from maskstream.data.fingerprints import fingerprint
+from maskstream.data.duplicates.fingerprints import fingerprint
 from maskstream.data.formats import isic, label_csv, onehot_csv
 from maskstream.data.formats.format import ReadOptions
-from maskstream.data.split_groups import group_keys
-from maskstream.data.split_proof import prove, stale
-from maskstream.data.splits import SplitRule, folds, one_fold, shares_of, split_dataset
-from maskstream.data.stratify import assign
+from maskstream.data.splits.groups import group_keys
+from maskstream.data.splits.proof import prove, stale
+from maskstream.data.splits.split import SplitRule, folds, one_fold, shares_of, split_dataset
+from maskstream.data.splits.stratify import assign
 from maskstream.errors import DatasetError
 
 EIGHTY_TWENTY = {"train": 0.8, "test": 0.2}
@@ -140,7 +140,7 @@ def test_many_classes_an_image_come_out_even() -> None:
 
 def test_hash_randomisation_changes_nothing() -> None:
     script = (
-        "from maskstream.data.stratify import assign; s={str(i): ['ab'[i%2], 'c'] for i in range(50)};"
+        "from maskstream.data.splits.stratify import assign; s={str(i): ['ab'[i%2], 'c'] for i in range(50)};"
         "print(sorted(assign({n: n for n in s}, s, {'train': .8, 'test': .2}, 9).items()))"
     )
     answers = {

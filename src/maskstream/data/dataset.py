@@ -27,7 +27,7 @@ from maskstream.data.findings import Finding, OnFinding, raise_finding
 from maskstream.data.formats import coco
 from maskstream.data.formats.coco import Heading
 from maskstream.data.records import Annotation, ImageRecord
-from maskstream.data.splits_file import LeftOut, SplitsFile, read_leniently, split_faults
+from maskstream.data.splits.file import LeftOut, SplitsFile, read_leniently, split_faults
 from maskstream.errors import DatasetError
 
 __all__ = ["Annotation", "Dataset", "ImageRecord", "LeftOut", "Provenance"]

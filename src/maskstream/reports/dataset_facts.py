@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding
-from maskstream.data.split_proof import Proof
+from maskstream.data.splits.proof import Proof
 from maskstream.data.statistics.collect import DatasetStatistics
 from maskstream.reports.facts import Fact
 from maskstream.reports.words import counted, number, shown

@@ -13,8 +13,8 @@ from rich.console import Console
 from maskstream.cli.data.count_table import count_table
 from maskstream.cli.progress import progress_bars
 from maskstream.data.dataset import Dataset
-from maskstream.data.split_proof import Proof
-from maskstream.data.splits import SplitRule, folds, shares_of, split_dataset
+from maskstream.data.splits.proof import Proof
+from maskstream.data.splits.split import SplitRule, folds, shares_of, split_dataset
 from maskstream.errors import DatasetError
 
 DEFAULT_RATIOS = "0.8,0.2"

@@ -18,9 +18,9 @@ from maskstream.data.checks.repeats import repeats
 from maskstream.data.checks.shapes import SizeHw, faults
 from maskstream.data.checks.splits import check_duplicates, check_proof, check_splits
 from maskstream.data.dataset import ANNOTATIONS, SPLITS, Dataset
-from maskstream.data.duplicates import DuplicatePair, search
+from maskstream.data.duplicates.fingerprints import Fingerprints, fingerprint
+from maskstream.data.duplicates.search import DuplicatePair, search
 from maskstream.data.findings import Finding, OnFinding
-from maskstream.data.fingerprints import Fingerprints, fingerprint
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError, SourceError
 from maskstream.media.images import MAX_IMAGE_PIXELS

@@ -28,10 +28,10 @@ from maskstream.data.checks.shapes import (
 )
 from maskstream.data.checks.splits import splits_by_image
 from maskstream.data.dataset import Dataset, LeftOut
-from maskstream.data.duplicates import DuplicatePair
+from maskstream.data.duplicates.search import DuplicatePair
 from maskstream.data.records import Annotation, ImageRecord, Polygons
-from maskstream.data.split_proof import prove
-from maskstream.data.splits_file import EVALUATION_SPLITS
+from maskstream.data.splits.file import EVALUATION_SPLITS
+from maskstream.data.splits.proof import prove
 
 
 def fix(checked: Checked) -> Dataset:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 
 from maskstream.data.checks.kinds import finding
 from maskstream.data.dataset import IMAGES, SPLITS, Dataset
-from maskstream.data.duplicates import DuplicatePair
+from maskstream.data.duplicates.fingerprints import Fingerprints
+from maskstream.data.duplicates.search import DuplicatePair
 from maskstream.data.findings import Finding
-from maskstream.data.fingerprints import Fingerprints
-from maskstream.data.split_proof import prove, stale
-from maskstream.data.splits_file import EVALUATION_SPLITS
+from maskstream.data.splits.file import EVALUATION_SPLITS
+from maskstream.data.splits.proof import prove, stale
 
 
 def check_splits(dataset: Dataset) -> Iterator[Finding]:

@@ -10,10 +10,10 @@ from typing import Any
 
 from maskstream.core.union_find import UnionFind
 from maskstream.data.dataset import Dataset
-from maskstream.data.duplicates import DuplicatePair
+from maskstream.data.duplicates.search import DuplicatePair
 from maskstream.data.formats.format import GROUP_COLUMN
 from maskstream.data.records import ImageRecord
-from maskstream.data.splits_file import EVALUATION_SPLITS, LeftOut
+from maskstream.data.splits.file import EVALUATION_SPLITS, LeftOut
 from maskstream.errors import DatasetError
 
 GROUP, FOLDER, NONE, NAME = "group", "folder", "none", "name:"

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from maskstream.core.likeness import FREQUENCIES, VIEWS, Floats, agreement, scaled, view, view_of_descriptors
 from maskstream.core.parallel import OnProgress, ordered_map
 from maskstream.core.union_find import UnionFind
-from maskstream.data.fingerprints import SMALL_PX, Fingerprints, fingerprint, fit
+from maskstream.data.duplicates.fingerprints import SMALL_PX, Fingerprints, fingerprint, fit
 from maskstream.data.records import ImageRecord
 from maskstream.media.images import read_grey_square, read_image, read_size_hw
 

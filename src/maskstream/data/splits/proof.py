@@ -12,9 +12,9 @@ from pydantic import Field
 from maskstream.core.parallel import OnProgress
 from maskstream.data.checked_json import Block
 from maskstream.data.dataset import Dataset
-from maskstream.data.duplicates import METHOD, NEAR, SAME_GREY_LEVELS, Search, search
-from maskstream.data.fingerprints import Fingerprints, fingerprint
-from maskstream.data.split_groups import GROUP, group_keys, labels_of
+from maskstream.data.duplicates.fingerprints import Fingerprints, fingerprint
+from maskstream.data.duplicates.search import METHOD, NEAR, SAME_GREY_LEVELS, Search, search
+from maskstream.data.splits.groups import GROUP, group_keys, labels_of
 
 NO_CLASS = "(no class)"
 """Under this name a proof counts the images without any class."""

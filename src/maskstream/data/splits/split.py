@@ -12,12 +12,12 @@ from typing import Any
 
 from maskstream.core.parallel import OnProgress
 from maskstream.data.dataset import SPLITS, Dataset
-from maskstream.data.duplicates import DuplicatePair, Search, search
-from maskstream.data.fingerprints import Fingerprints, fingerprint
-from maskstream.data.split_groups import GROUP, Together, about_splits, group_keys, labels_of
-from maskstream.data.split_proof import proof_of, search_across
-from maskstream.data.splits_file import LeftOut
-from maskstream.data.stratify import assign
+from maskstream.data.duplicates.fingerprints import Fingerprints, fingerprint
+from maskstream.data.duplicates.search import DuplicatePair, Search, search
+from maskstream.data.splits.file import LeftOut
+from maskstream.data.splits.groups import GROUP, Together, about_splits, group_keys, labels_of
+from maskstream.data.splits.proof import proof_of, search_across
+from maskstream.data.splits.stratify import assign
 from maskstream.errors import DatasetError
 
 COMMAND = "maskstream data split"

@@ -1,0 +1,1 @@
+"""Identical and near-duplicate images."""

@@ -1,0 +1,1 @@
+"""Splits that tear no group and no near-duplicates apart, and their proof."""
