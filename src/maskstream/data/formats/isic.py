@@ -47,7 +47,8 @@ REASONS = (
 """Images that train and val leave out, and why; the test split is whole.
 
 Near-duplicates show the same lesion as the other image, often with other colours or turned by 180 degrees;
-docs/splits.md lists the pairs and tells how they were found. One of the seven that were known before (0013417) merely looks alike.
+docs/splits.md lists the pairs and tells how they were found. One of the seven that were known before (0013417) merely
+looks alike.
 """
 
 PROVENANCE = Provenance(
