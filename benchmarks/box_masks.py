@@ -24,7 +24,7 @@ from maskstream.core.files import write_json
 from maskstream.core.masks import CroppedMask
 from maskstream.data.box_masks import mask_from_box
 from maskstream.data.csv_files import read_table
-from maskstream.data.formats import coco
+from maskstream.data.formats.coco.read import read_coco
 from maskstream.data.formats.format import BoxShape
 from maskstream.data.formats.mask_folder.objects import parts
 from maskstream.media.images import read_image
@@ -82,7 +82,7 @@ def judge(samples: Sequence[Sample], shape: BoxShape) -> Fit:
 
 def coco_objects(data: Path, *classes: str) -> Iterator[Sample]:
     """Objects of coco128 that are no crowd, of these classes or of all."""
-    content = coco.read(data / "coco128" / "instances.json", data / "coco128" / "images")
+    content = read_coco(data / "coco128" / "instances.json", data / "coco128" / "images")
     for record in content.images:
         image = record.read_image()
         for annotation in record.annotations:

@@ -21,7 +21,9 @@ from pycocotools.coco import COCO
 from maskstream.core import masks
 from maskstream.core.masks import CroppedMask
 from maskstream.data.dataset import Annotation, Dataset, ImageRecord, LeftOut, Provenance
-from maskstream.data.formats import coco
+from maskstream.data.formats.coco.heading import Heading
+from maskstream.data.formats.coco.read import read_coco
+from maskstream.data.formats.coco.write import write_coco
 from maskstream.errors import DatasetError, MaskstreamError, OutputError
 
 # pycocotools 2 and NumPy 2: its own business, not ours
@@ -171,8 +173,8 @@ def test_annotations_come_back_from_the_file(
         annotations.append(Annotation.from_mask(seed % 2, masks.crop(full), SIZE_HW))
     annotations += [Annotation(0, (np.reshape(p, (-1, 2)),), (0.0, 0.0, 1.5, 2.5), 0.5) for p in polygons]
     record = ImageRecord(3, "a.png", path.parent / "a.png", SIZE_HW, tuple(annotations))
-    coco.write(path, CLASSES, [record], coco.Heading())
-    content = coco.read(path, path.parent)
+    write_coco(path, CLASSES, [record], Heading())
+    content = read_coco(path, path.parent)
     (read,) = content.images
     assert content.classes == CLASSES
     assert len(read.annotations) == len(annotations)
@@ -373,7 +375,7 @@ def test_a_file_in_the_way_of_the_folder_is_named(tmp_path: Path) -> None:
 
 def test_coco128_has_the_masks_that_pycocotools_sees(shared_data: Path) -> None:
     path = shared_data / "coco128" / "instances.json"
-    content = coco.read(path, shared_data / "coco128" / "images")
+    content = read_coco(path, shared_data / "coco128" / "images")
     classes, images = content.classes, content.images
     assert (len(classes), len(images), sum(len(image.annotations) for image in images)) == (80, 128, 939)
     assert (classes[0], classes[-1]) == ("person", "toothbrush")
@@ -390,3 +392,12 @@ def test_coco128_has_the_masks_that_pycocotools_sees(shared_data: Path) -> None:
             assert ours.area_px == entry["area"]
             assert found.sum() == pytest.approx(pixels.sum(), rel=0.02, abs=12)
     assert common / union > 0.98
+
+
+def test_an_image_that_claims_to_be_endless_needs_no_endless_memory(saved: Path) -> None:
+    content = json.loads((saved / "annotations.json").read_text())
+    content["images"][0] |= {"height": 10**6, "width": 10**6}
+    content["annotations"] = [content["annotations"][1] | {"segmentation": [[0, 0, 1e6, 0, 1e6, 1e6]], "area": None}]
+    (saved / "annotations.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"annotations\[0\]: expected bbox and area, .* 1000000 x 1000000 pixels"):
+        Dataset.load(saved)

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from maskstream.cli.data.stats import stats
 from maskstream.cli.new_folder import new_folder
 from maskstream.data.findings import Finding, Severity
-from maskstream.data.formats.coco_folder import read
+from maskstream.data.formats.coco.folder import read
 from maskstream.data.formats.format import ReadOptions
 from maskstream.data.splits.proof import prove
 from maskstream.data.statistics.collect import collect

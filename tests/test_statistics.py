@@ -17,7 +17,7 @@ from small_datasets import SIZE_HW, box_alone, classified, crowd, dataset, mixed
 
 from maskstream.core.masks import crop, to_rle
 from maskstream.data.dataset import Annotation, ImageRecord
-from maskstream.data.formats.coco_folder import read
+from maskstream.data.formats.coco.folder import read
 from maskstream.data.formats.format import ReadOptions
 from maskstream.data.statistics import colours as colour_statistics
 from maskstream.data.statistics.collect import collect

@@ -19,7 +19,7 @@ from maskstream.core import masks
 from maskstream.core.masks import CroppedMask
 from maskstream.data.csv_files import write_table
 from maskstream.data.dataset import Dataset
-from maskstream.data.formats import coco_folder
+from maskstream.data.formats.coco import folder as coco_folder
 from maskstream.data.formats.format import ReadOptions, WriteOptions, assemble
 from maskstream.data.formats.via import read as via
 from maskstream.data.formats.via.classes import class_attribute, class_name

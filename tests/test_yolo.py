@@ -18,7 +18,7 @@ from maskstream.core import masks
 from maskstream.core.masks import CroppedMask
 from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding, Severity
-from maskstream.data.formats import coco_folder
+from maskstream.data.formats.coco import folder as coco_folder
 from maskstream.data.formats.format import ReadOptions, WriteOptions, assemble
 from maskstream.data.formats.outlines import one_ring
 from maskstream.data.formats.yolo import read as yolo

@@ -24,8 +24,9 @@ from maskstream.core.files import sha256, whole_folder, write_json
 from maskstream.core.parallel import OnProgress
 from maskstream.data.checked_json import Block, read_json
 from maskstream.data.findings import Finding, OnFinding, raise_finding
-from maskstream.data.formats import coco
-from maskstream.data.formats.coco import Heading
+from maskstream.data.formats.coco.heading import Heading
+from maskstream.data.formats.coco.read import read_coco
+from maskstream.data.formats.coco.write import write_coco
 from maskstream.data.records import Annotation, ImageRecord
 from maskstream.data.splits.file import LeftOut, SplitsFile, read_leniently, split_faults
 from maskstream.errors import DatasetError
@@ -113,7 +114,7 @@ class Dataset:
         DatasetError : a file is missing, broken, or contradicts another.
         """
         folder = Path(folder)
-        content = coco.read(folder / ANNOTATIONS, folder / IMAGES, on_finding or raise_finding)
+        content = read_coco(folder / ANNOTATIONS, folder / IMAGES, on_finding or raise_finding)
         if on_finding is None:
             _check_files(content.images)
             split_file, provenance = read_json(folder / SPLITS, SplitsFile), read_json(folder / PROVENANCE, Provenance)
@@ -208,7 +209,7 @@ class Dataset:
         return replace(self.heading, info=self.heading.info or info, licenses=self.heading.licenses or (licence,))
 
     def _write_files(self, folder: Path) -> None:
-        coco.write(folder / ANNOTATIONS, self.classes, self.images, self.full_heading())
+        write_coco(folder / ANNOTATIONS, self.classes, self.images, self.full_heading())
         self._write_splits(folder)
         self._write_provenance(folder)
 

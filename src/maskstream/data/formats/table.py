@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from maskstream.data.formats import (
     boxes_csv,
-    coco_folder,
     isic,
     label_csv,
     labelme,
@@ -14,13 +13,14 @@ from maskstream.data.formats import (
     via,
     yolo,
 )
+from maskstream.data.formats.coco import folder as coco
 from maskstream.data.formats.format import Format
 
 FORMATS: dict[str, Format] = {
     entry.name: entry
     for entry in (
-        coco_folder.OWN,
-        coco_folder.FORMAT,
+        coco.OWN,
+        coco.FORMAT,
         labelme.FORMAT,
         via.FORMAT,
         isic.FORMAT,

@@ -19,7 +19,7 @@ from maskstream.core.parallel import ordered_map
 from maskstream.core.polygons import Ring
 from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding
-from maskstream.data.formats.coco import Heading
+from maskstream.data.formats.coco.heading import Heading
 from maskstream.data.formats.format import Format, ReadOptions, assemble, splits_by_folder
 from maskstream.data.formats.image_finder import ImageFinder
 from maskstream.data.formats.via.classes import NO_CLASS, class_attribute, class_name, stated_classes

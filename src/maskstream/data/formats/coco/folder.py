@@ -17,8 +17,9 @@ from maskstream.core.parallel import ordered_map
 from maskstream.data.checked_json import mentions
 from maskstream.data.dataset import ANNOTATIONS, IMAGES, PROVENANCE, SPLITS, Dataset
 from maskstream.data.findings import Finding, Severity
-from maskstream.data.formats import coco
-from maskstream.data.formats.coco import CocoFile, Heading
+from maskstream.data.formats.coco.heading import Heading
+from maskstream.data.formats.coco.read import CocoFile, read_coco
+from maskstream.data.formats.coco.write import write_coco
 from maskstream.data.formats.format import (
     SPLIT_FOLDERS,
     Format,
@@ -46,7 +47,7 @@ def read(source: Path, options: ReadOptions) -> Dataset:
 
     Raises
     ------
-    DatasetError : no COCO file, one that is broken (see `coco.read`), files that contradict each other, or a
+    DatasetError : no COCO file, one that is broken (see `read_coco`), files that contradict each other, or a
         missing image.
     """
     folder = source if source.is_dir() else source.parent
@@ -54,7 +55,7 @@ def read(source: Path, options: ReadOptions) -> Dataset:
     names = _coco_files(listing) if source.is_dir() else [source.name]
     if not names:
         raise DatasetError(source, expected="a COCO JSON file", found="none", remedy="check the path and --format")
-    files = {name: coco.read(folder / name, folder) for name in names}
+    files = {name: read_coco(folder / name, folder) for name in names}
     image_root = options.images or folder
     below = listing if image_root == folder else list_folder(image_root)
     finder = _ImageFinder(image_root, below.images())
@@ -73,7 +74,7 @@ def write(dataset: Dataset, folder: Path, options: WriteOptions) -> Sequence[Fin
     """Write `annotations.json` and `images/`; splits are left to `--by-split`."""
     images = [_encoded(image, options.mask_encoding) for image in dataset.images]
     compressed = options.mask_encoding is not MaskEncoding.RUNS
-    coco.write(folder / ANNOTATIONS, dataset.classes, images, dataset.full_heading(), compressed=compressed)
+    write_coco(folder / ANNOTATIONS, dataset.classes, images, dataset.full_heading(), compressed=compressed)
     for record in images:
         place_image(record, folder / IMAGES / record.name, link=options.link)
     if options.mask_encoding is not MaskEncoding.POLYGONS:

@@ -1,27 +1,27 @@
-"""COCO's annotation JSON: https://cocodataset.org/#format-data.
+"""Reading COCO's annotation JSON: https://cocodataset.org/#format-data.
 
 Category ids may be any numbers in the file; class ids inside count from 0, in the order of the category ids.
-What this package has no place for (licences and addresses of images, supercategories) is kept and written again.
+What this package has no place for (licences and addresses of images, supercategories) is kept.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
 from maskstream.core import masks
 from maskstream.core.classes import Classes
-from maskstream.core.files import whole_file
 from maskstream.core.masks import Rle
 from maskstream.data.checked_json import BlockType
 from maskstream.data.findings import Finding, OnFinding, raise_finding
-from maskstream.data.formats.coco_blocks import (
+from maskstream.data.formats.coco.blocks import (
     AnnotationEntry,
     Category,
     Image,
@@ -29,48 +29,12 @@ from maskstream.data.formats.coco_blocks import (
     checked_entries,
     read_blocks,
 )
+from maskstream.data.formats.coco.heading import EXTRA, Heading
 from maskstream.data.records import Annotation, ImageRecord, Polygons, safe_name
 from maskstream.errors import DatasetError
-
-FIRST_CATEGORY_ID = 1
-"""COCO keeps 0 for the background."""
-
-EXTRA = "coco"
-"""Key, among the attributes of an image or annotation, of what the file says and this package has no place for."""
+from maskstream.media.images import MAX_IMAGE_PIXELS
 
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Heading:
-    """What COCO's file says beyond images and annotations.
-
-    Attributes
-    ----------
-    info : the block of that name.
-    licenses : the block of that name; an image names its licence by id, under `EXTRA` in its attributes.
-    category_ids : id of each class in the file; empty for 1, 2, 3 and so on.
-    category_extras : what else the file says of each class (such as its supercategory); empty for nothing.
-    """
-
-    info: dict[str, Any] = field(default_factory=dict)
-    licenses: tuple[dict[str, Any], ...] = ()
-    category_ids: tuple[int, ...] = ()
-    category_extras: tuple[dict[str, Any], ...] = ()
-
-    def category_id(self, class_id: int) -> int:
-        """The id that stands for a class in the file."""
-        return self.category_ids[class_id] if self.category_ids else class_id + FIRST_CATEGORY_ID
-
-    def keeping(self, class_ids: Sequence[int]) -> Heading:
-        """The heading when only these classes are kept, in this order; ids that would tell another order go."""
-        category_ids = tuple(self.category_ids[i] for i in class_ids) if self.category_ids else ()
-        return Heading(
-            self.info,
-            self.licenses,
-            category_ids if list(category_ids) == sorted(category_ids) else (),
-            tuple(self.category_extras[i] for i in class_ids) if self.category_extras else (),
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +46,7 @@ class CocoFile:
     heading: Heading
 
 
-def read(path: Path, images_folder: Path, on_finding: OnFinding = raise_finding) -> CocoFile:
+def read_coco(path: Path, images_folder: Path, on_finding: OnFinding = raise_finding) -> CocoFile:
     """Read and check a COCO file; image files are neither opened nor looked for.
 
     Shapes are taken as they are: a polygon of two points makes an empty mask, and `data/checks` is who tells.
@@ -127,42 +91,6 @@ def read(path: Path, images_folder: Path, on_finding: OnFinding = raise_finding)
         for image in images
     )
     return CocoFile(tuple(category.name for category in categories), records, heading)
-
-
-def write(
-    path: Path, classes: Classes, records: Iterable[ImageRecord], heading: Heading, *, compressed: bool = True
-) -> None:
-    """Write the five blocks, entry by entry; annotation ids count from 1 in the order of the images.
-
-    Parameters
-    ----------
-    compressed : masks as COCO's short strings; otherwise as lists of run lengths, which more tools read.
-
-    Raises
-    ------
-    OutputError : the file cannot be written.
-    ValueError : a point or box is not finite.
-    """
-    records = tuple(records)
-    extras = heading.category_extras or ({},) * len(classes)
-    categories = (
-        {"id": heading.category_id(class_id), "name": name} | extras[class_id] for class_id, name in enumerate(classes)
-    )
-    annotations = ((record, annotation) for record in records for annotation in record.annotations)
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        file.write(b'{"info":' + msgspec.json.encode(heading.info))
-        file.write(b',\n"licenses":' + msgspec.json.encode(heading.licenses))
-        _write_entries(file, "categories", categories)
-        _write_entries(file, "images", (_image_entry(record, heading) for record in records))
-        _write_entries(
-            file,
-            "annotations",
-            (
-                _annotation_entry(number, record.image_id, annotation, heading, compressed=compressed)
-                for number, (record, annotation) in enumerate(annotations, start=1)
-            ),
-        )
-        file.write(b"}\n")
 
 
 class _Reader:
@@ -270,6 +198,13 @@ def _without_default_licence(attributes: dict[str, Any], heading: Heading) -> di
 
 
 def _annotation(entry: AnnotationEntry, class_id: int, size_hw: tuple[int, int] | None, place: str) -> Annotation:
+    if size_hw and math.prod(size_hw) > MAX_IMAGE_PIXELS and None in (entry.bbox, entry.area):
+        raise DatasetError(
+            place,
+            expected="bbox and area, as the image is stated larger than any that can be read",
+            found=f"one of them missing, and {size_hw[0]} x {size_hw[1]} pixels (height x width)",
+            remedy="correct the image's size",
+        )
     segmentation = _segmentation(entry.segmentation, size_hw, f"{place}.segmentation")
     annotation = Annotation(
         class_id=class_id,
@@ -324,55 +259,3 @@ def _look_up(known: Mapping[int, Value], wanted: int, place: str, block: str) ->
             place, expected=f"an id among the {len(known)} {block}", found=str(wanted), remedy="correct the reference"
         )
     return known[wanted]
-
-
-def _write_entries(file: BinaryIO, block: str, entries: Iterable[dict[str, Any]]) -> None:
-    """A list of entries, a line each."""
-    file.write(f',\n"{block}":['.encode())
-    for number, entry in enumerate(entries):
-        file.write((b",\n" if number else b"\n") + msgspec.json.encode(entry))
-    file.write(b"\n]")
-
-
-def _image_entry(record: ImageRecord, heading: Heading) -> dict[str, Any]:
-    entry: dict[str, Any] = {"id": record.image_id, "file_name": record.name}
-    if record.stated_size_hw is not None:
-        entry["height"], entry["width"] = record.stated_size_hw
-    if len(heading.licenses) == 1:
-        entry["license"] = heading.licenses[0].get("id", 1)
-    if record.group is not None:
-        entry["group"] = record.group
-    if record.class_id is not None:
-        entry["category_id"] = heading.category_id(record.class_id)
-    return entry | _attribute_keys(record.attributes)
-
-
-def _annotation_entry(
-    annotation_id: int, image_id: int, annotation: Annotation, heading: Heading, *, compressed: bool
-) -> dict[str, Any]:
-    x1, y1, x2, y2 = annotation.box_xyxy
-    parts = () if isinstance(annotation.segmentation, dict) else annotation.segmentation
-    if not all(np.isfinite(values).all() for values in (*parts, np.array(annotation.box_xyxy))):
-        raise ValueError(f"annotation {annotation_id} has a point or box that is not finite")
-    entry = {
-        "id": annotation_id,
-        "image_id": image_id,
-        "category_id": heading.category_id(annotation.class_id),
-        "segmentation": _segmentation_entry(annotation.segmentation, compressed=compressed),
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "area": annotation.area_px,
-        "iscrowd": int(annotation.iscrowd),
-    }
-    return entry | _attribute_keys(annotation.attributes)
-
-
-def _segmentation_entry(segmentation: Rle | Polygons, *, compressed: bool) -> Any:
-    if not isinstance(segmentation, dict):
-        return [part.ravel().tolist() for part in segmentation]
-    return segmentation if compressed else {"size": segmentation["size"], "counts": masks.to_runs(segmentation)}
-
-
-def _attribute_keys(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as they stand in the file: what came from COCO's file goes back to its place."""
-    own = {name: value for name, value in attributes.items() if name != EXTRA}
-    return dict(attributes.get(EXTRA, {})) | ({"attributes": own} if own else {})

@@ -1,0 +1,1 @@
+"""COCO's annotation JSON: https://cocodataset.org/#format-data."""
