@@ -1,6 +1,6 @@
 """How fast, and in how much memory, a large dataset is listed, checked, split and read.
 
-    python benchmarks/dataset_scale.py [--images 100000] [--annotations 1000000] [--folder DIR]
+    python benchmarks/dataset_scale.py [--images 100000] [--annotations 1000000] [--folder DIR] [--steps check,split]
 
 Makes the images (96 x 64, each different) and a COCO file with polygons of twenty points, then runs each command as its
 own process and reports images per second and that process's peak memory. Images this small tell what lists, labels and
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--annotations", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, help="where to make the data; default: a temporary folder")
+    parser.add_argument("--steps", default="nothing,import,load,check,split,stats", help="which to run, with commas")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
@@ -50,7 +51,8 @@ def main() -> None:
             "split": ["maskstream", "data", "split", dataset, "--ratios", "0.8,0.1,0.1", "--seed", "42"],
             "stats": ["maskstream", "data", "stats", dataset, "--out", str(folder / "stats")],
         }
-        for name, command in steps.items():
+        for name in arguments.steps.split(","):
+            command = steps[name]
             seconds, peak_mb, code = measure(command)
             fault = "" if code == 0 else f"  exit code {code}"
             print(f"{name:<10} {seconds:8.1f} {arguments.images / seconds:9.0f} {peak_mb:8.0f}{fault}", flush=True)
