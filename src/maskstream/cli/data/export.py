@@ -14,7 +14,7 @@ from maskstream.data.formats.format import MaskEncoding, WriteOptions
 from maskstream.data.formats.table import FORMATS
 from maskstream.errors import DatasetError
 
-_WRITABLE = "  ".join(f"[bold]{name}[/bold] {entry.about}." for name, entry in FORMATS.items() if entry.write)
+_WRITABLE = "\n\n".join(f"[bold]{name}[/bold]  {entry.about}" for name, entry in FORMATS.items() if entry.write)
 
 
 def export(
@@ -48,4 +48,4 @@ def export(
         console.print(f"{finding.severity}: {finding}", markup=False, highlight=False)
 
 
-export.__doc__ = f"{export.__doc__}\n\nFormats: {_WRITABLE}"
+export.__doc__ = f"{export.__doc__}\n\nFormats:\n\n{_WRITABLE}"

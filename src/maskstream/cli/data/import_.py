@@ -16,7 +16,7 @@ from maskstream.data.formats.table import FORMATS
 from maskstream.data.importing import AUTO, import_dataset
 from maskstream.errors import DatasetError
 
-_READABLE = "  ".join(f"[bold]{name}[/bold] {entry.about}." for name, entry in FORMATS.items() if entry.read)
+_READABLE = "\n\n".join(f"[bold]{name}[/bold]  {entry.about}" for name, entry in FORMATS.items() if entry.read)
 
 
 def import_(
@@ -94,7 +94,7 @@ def import_(
         console.print(f"and {len(findings) - 10} more; all are in {out / 'dataset.json'}", markup=False)
 
 
-import_.__doc__ = f"{import_.__doc__}\n\nFormats: {_READABLE}"
+import_.__doc__ = f"{import_.__doc__}\n\nFormats:\n\n{_READABLE}"
 
 
 def _colour(text: str) -> tuple[tuple[int, int, int], str]:
