@@ -34,9 +34,9 @@ from labelme_files import (
 from maskstream.core import masks
 from maskstream.data.dataset import Dataset
 from maskstream.data.formats.format import ReadOptions, WriteOptions, assemble
+from maskstream.data.formats.known_formats import FORMATS
 from maskstream.data.formats.labelme import read as labelme
 from maskstream.data.formats.labelme.shapes import geometry_sha256
-from maskstream.data.formats.table import FORMATS
 from maskstream.data.records import Annotation, ImageRecord
 
 # Nothing is lost

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from maskstream import __version__
 from maskstream.core.detections import Detections
-from maskstream.core.files import write_json
+from maskstream.core.files import require_unused, write_json
 from maskstream.core.frame import Frame
 from maskstream.core.segmenter import Segmenter
 from maskstream.errors import OutputError
@@ -144,13 +144,7 @@ def _claim(path: Path, facts: RunFacts, *, resume: bool) -> None:
     """Write `run.json` into a new folder, or see that the one to resume began with the same facts."""
     known = path / FACTS
     if not resume:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise OutputError(
-                path,
-                expected="a new or empty folder",
-                found="files",
-                remedy="go on with --resume, or choose another --out",
-            )
+        require_unused(path, remedy="go on with --resume, or choose another --out")
         write_json(known, asdict(facts))
         return
     try:

@@ -43,6 +43,17 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def require_unused(folder: Path, remedy: str = "choose another folder") -> None:
+    """See that a folder is new or empty.
+
+    Raises
+    ------
+    OutputError : it is in use, or a file has its name.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(folder, expected="a new or empty folder", found="one in use", remedy=remedy)
+
+
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `folder` that takes its place on success.
@@ -53,8 +64,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     ------
     OutputError : the folder is in use (exists and is not empty) or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(folder, expected="a new or empty folder", found="one in use", remedy="choose another folder")
+    require_unused(folder)
     temporary = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from maskstream.core.files import whole_folder
 from maskstream.data.dataset import Dataset
 from maskstream.data.findings import Finding
 from maskstream.data.formats.format import WriteOptions
-from maskstream.data.formats.table import FORMATS
+from maskstream.data.formats.known_formats import FORMATS
 from maskstream.errors import DatasetError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 from maskstream.data.checked_json import Block
@@ -59,6 +59,20 @@ class Finding(Block):
     def error(self) -> DatasetError:
         """The error that says what the finding says."""
         return DatasetError(self.place, expected=self.expected, found=self.found, remedy=self.remedy)
+
+
+Loss = tuple[Severity, str, str, str]
+"""What a format cannot hold: severity, what it holds, what was found (with `{}` for how many), and the remedy."""
+
+
+def told_losses(losses: Mapping[str, Loss], counts: Mapping[str, int], place: str) -> list[Finding]:
+    """A finding for each kind of loss that happened, by its code."""
+    return [
+        Finding(code=code, severity=severity, place=place, expected=expected, found=found.format(count), remedy=remedy)
+        for code, count in counts.items()
+        if count
+        for severity, expected, found, remedy in [losses[code]]
+    ]
 
 
 OnFinding = Callable[[Finding], None]

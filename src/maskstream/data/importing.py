@@ -15,7 +15,7 @@ from maskstream.data.fetch import KAGGLE, local_source
 from maskstream.data.film_groups import with_film_groups
 from maskstream.data.findings import Finding
 from maskstream.data.formats.format import Format, ReadOptions
-from maskstream.data.formats.table import FORMATS
+from maskstream.data.formats.known_formats import FORMATS
 from maskstream.data.listing import Listing, list_folder
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError

@@ -26,9 +26,9 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from maskstream import __version__
-from maskstream.core.files import write_text
+from maskstream.core.files import require_unused, write_text
 from maskstream.data.dataset import Dataset
-from maskstream.errors import CheckpointError, MaskstreamError, OutputError
+from maskstream.errors import CheckpointError, MaskstreamError
 from maskstream.training.checkpoint import load_initial, load_weights, restore, resume_tensors, save_weights
 from maskstream.training.models import Losses, MaskRcnn
 from maskstream.training.recipe import Recipe
@@ -196,13 +196,7 @@ def _open_run(run: Path, recipe: Recipe, dataset: Dataset, resume: bool) -> None
     """Make the run folder and keep beside the results how they came about."""
     if resume:
         return
-    if run.exists() and any(run.iterdir()):
-        raise OutputError(
-            run,
-            expected="a new or empty folder",
-            found="files of an earlier run",
-            remedy="pass --resume or another --out",
-        )
+    require_unused(run, remedy="pass --resume or another --out")
     write_text(run / "recipe.json", recipe.model_dump_json(indent=2) + "\n")
     facts = {
         "maskstream": __version__,

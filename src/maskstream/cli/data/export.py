@@ -11,7 +11,7 @@ from rich.console import Console
 from maskstream.data.dataset import Dataset
 from maskstream.data.exporting import export_dataset
 from maskstream.data.formats.format import MaskEncoding, WriteOptions
-from maskstream.data.formats.table import FORMATS
+from maskstream.data.formats.known_formats import FORMATS
 from maskstream.errors import DatasetError
 
 _WRITABLE = "\n\n".join(f"[bold]{name}[/bold]  {entry.about}" for name, entry in FORMATS.items() if entry.write)

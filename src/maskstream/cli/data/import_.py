@@ -12,7 +12,7 @@ from rich.console import Console
 from maskstream.cli.data.count_table import count_table
 from maskstream.cli.progress import progress_bars
 from maskstream.data.formats.format import BoxShape, ReadOptions
-from maskstream.data.formats.table import FORMATS
+from maskstream.data.formats.known_formats import FORMATS
 from maskstream.data.importing import AUTO, import_dataset
 from maskstream.errors import DatasetError
 

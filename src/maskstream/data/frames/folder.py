@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from maskstream import __version__
-from maskstream.core.files import write_json
+from maskstream.core.files import require_unused, write_json
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.frames.scores import Scores
 from maskstream.errors import OutputError
@@ -83,13 +83,7 @@ def claim(folder: Path, facts: dict[str, Any], *, resume: bool) -> bool:
     """
     known = folder / FACTS
     if not resume:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise OutputError(
-                folder,
-                expected="a new or empty folder",
-                found="files" if folder.is_dir() else "a file",
-                remedy="go on with --resume, or choose another --out",
-            )
+        require_unused(folder, remedy="go on with --resume, or choose another --out")
         write_json(known, facts)
         return False
     try:

@@ -34,7 +34,7 @@ class SplitRule:
     Attributes
     ----------
     shares : of each split, by its name; they sum to 1.
-    group : what must stay together, see `split_groups.group_keys`.
+    group : what must stay together, see `groups.group_keys`.
     seed : of the chance that decides.
     duplicates : keep identical images and near-duplicates together; False does not even look for them.
     """

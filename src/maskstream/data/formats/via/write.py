@@ -13,7 +13,7 @@ from maskstream.core.classes import Classes
 from maskstream.core.files import write_json
 from maskstream.data.checked_json import Block, BlockType, first_fault
 from maskstream.data.dataset import IMAGES, Dataset
-from maskstream.data.findings import Finding, Severity
+from maskstream.data.findings import Finding, Loss, Severity, told_losses
 from maskstream.data.formats.format import WriteOptions, place_image
 from maskstream.data.formats.via.classes import PREFERRED, class_name
 from maskstream.data.formats.via.document import IDS, METADATA, Region
@@ -101,7 +101,7 @@ def write(dataset: Dataset, folder: Path, options: WriteOptions) -> Sequence[Fin
         )
     lost["splits-lost"] += len(dataset.splits)
     write_json(folder / PROJECT, _project(kept, dataset.classes) | {METADATA: metadata, IDS: list(metadata)})
-    return [_finding(code, count) for code, count in lost.items() if count]
+    return told_losses(_LOSSES, lost, PROJECT)
 
 
 def _project(kept: _KeptOfFile, classes: Classes) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _kept(block: type[BlockType], attributes: dict[str, Any], place: str) -> Blo
         raise first_fault(f"{place}.{EXTRA}", error) from error
 
 
-_LOSSES = {
+_LOSSES: dict[str, Loss] = {
     "object-without-points": (
         Severity.WARNING,
         "an outline, pixels or a box",
@@ -190,11 +190,4 @@ _LOSSES = {
         "export a project of each split",
     ),
 }
-"""What may be lost, by the code of its finding: severity, expected, found and remedy."""
-
-
-def _finding(code: str, count: int) -> Finding:
-    severity, expected, found, remedy = _LOSSES[code]
-    return Finding(
-        code=code, severity=severity, place=PROJECT, expected=expected, found=found.format(count), remedy=remedy
-    )
+"""What may be lost, by the code of its finding."""

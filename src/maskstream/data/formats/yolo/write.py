@@ -12,7 +12,7 @@ import yaml
 from maskstream.core.files import write_text
 from maskstream.core.polygons import clip
 from maskstream.data.dataset import IMAGES, Dataset
-from maskstream.data.findings import Finding, Severity
+from maskstream.data.findings import Finding, Loss, Severity, told_losses
 from maskstream.data.formats.format import WriteOptions, place_image
 from maskstream.data.formats.outlines import one_ring
 from maskstream.data.formats.yolo.labels import BOX_ONLY, box_line, polygon_line
@@ -59,7 +59,7 @@ def _write(dataset: Dataset, folder: Path, options: WriteOptions, line_of: LineO
     lost["no-splits"] += 0 if splits else len(dataset.images)
     content = splits | {"names": dict(enumerate(dataset.classes))}
     write_text(folder / DATA_FILE, yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
-    return [_finding(code, count) for code, count in lost.items() if count]
+    return told_losses(_LOSSES, lost, LABELS)
 
 
 def _polygon_line(annotation: Annotation, size_hw: tuple[int, int], lost: Counter[str]) -> str | None:
@@ -132,7 +132,7 @@ def _count_losses(record: ImageRecord, lost: Counter[str]) -> None:
         )
 
 
-_LOSSES = {
+_LOSSES: dict[str, Loss] = {
     "object-without-area": (
         Severity.WARNING,
         "an outline or box with an area",
@@ -194,11 +194,4 @@ _LOSSES = {
         "make splits with: maskstream data split",
     ),
 }
-"""What may be lost, by the code of its finding: severity, expected, found and remedy."""
-
-
-def _finding(code: str, count: int) -> Finding:
-    severity, expected, found, remedy = _LOSSES[code]
-    return Finding(
-        code=code, severity=severity, place=LABELS, expected=expected, found=found.format(count), remedy=remedy
-    )
+"""What may be lost, by the code of its finding."""
