@@ -233,6 +233,20 @@ def test_every_coco_encoding_keeps_the_pixels(source: Path, tmp_path: Path, enco
             assert np.array_equal(a.mask(SIZE_HW).dense(SIZE_HW), b.mask(SIZE_HW).dense(SIZE_HW))
 
 
+@pytest.mark.parametrize("encoding", MaskEncoding)
+def test_coco128_comes_back_from_every_encoding(shared_data: Path, tmp_path: Path, encoding: MaskEncoding) -> None:
+    dataset = import_dataset(str(shared_data / "coco128"), tmp_path / "dataset").dataset
+    export_dataset(dataset, tmp_path / "out", "coco", WriteOptions(mask_encoding=encoding))
+    again = import_dataset(str(tmp_path / "out"), tmp_path / "again").dataset
+    overlaps = [
+        masks.iou(a.mask(old.size_hw), b.mask(new.size_hw))
+        for old, new in zip(dataset.images, again.images, strict=True)
+        for a, b in zip(old.annotations, new.annotations, strict=True)
+    ]
+    assert len(overlaps) == 939
+    assert min(overlaps) == 1
+
+
 def split_pets(source: Path, out: Path) -> Path:
     import_dataset(str(source), out)
     splits = {"splits": {"train": ["a.png"], "test": ["b ü.png"]}, "made_by": "hand"}

@@ -133,6 +133,9 @@ def test_isic_2017(shared_data: Path) -> None:
         "test": 600,
     }
     assert Counter("near" in entry.reason for entry in dataset.left_out) == {True: 30, False: 20}
+    masks = {split: len(list(Path("isic2017-masks", split, "masks").glob("*.png"))) for split in dataset.splits}
+    assert masks == {"train": 1952, "val": 148, "test": 600}
+    assert sizes("isic2017-own") == {"train": 1911, "val": 273, "test": 546}
 
 
 def test_a_class_for_each_image(shared_data: Path) -> None:
@@ -140,6 +143,8 @@ def test_a_class_for_each_image(shared_data: Path) -> None:
     classes = Counter(image.class_id for image in Dataset.load("isic2019").images)
     assert classes == {0: 4522, 1: 3323}
     assert sum(classes.values()) == 7845
+    assert sizes("isic2019") == {"train": 6276, "test": 1569}
+    assert len(next(Path("isic2019-table").glob("*.csv")).read_text().splitlines()) == 7846
     dataset = Dataset.load("mel-bcc")
     assert (len(dataset.images), len({image.group for image in dataset.images})) == (1627, 941)
     assert sorted(sizes("mel-bcc").values()) == [325, 325, 325, 326, 326]
@@ -159,5 +164,7 @@ def test_films_with_masks(shared_data: Path) -> None:
     run("Films with a mask for every frame", shared_data)
     assert counts("davis") == (333, 333)
     assert sum(sizes("davis").values()) == 333
-    for members in Dataset.load("davis").splits.values():
+    for split, members in Dataset.load("davis").splits.items():
         assert members
+        entries = json.loads(Path("davis-coco", split, "annotations.json").read_text())["images"]
+        assert [entry["file_name"] for entry in entries] == list(members)
