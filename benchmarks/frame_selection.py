@@ -4,7 +4,7 @@
 
 Speed: a 720p film (x264, quality 20) is decoded alone, then scored and picked from; both as multiples of real time at
 30 frames a second, and the processor time of picking beside its wall time. Faults: blur, over-exposure, frozen frames
-and loops are planted (`tests/planted_films.py`) in films of a drifting camera at 480 x 270, one a seed, and in real
+and loops are planted (`tests/planted_videos.py`) in films of a drifting camera at 480 x 270, one a seed, and in real
 ones where `--data` is given, and encoded by x264 and as MPEG-4. Seeds 1000 to 1004 and the real films named here had
 no part in choosing the limits. At last the distances of hashes of unrelated pictures.
 """
@@ -32,7 +32,7 @@ from maskstream.data.frames.scores import look_at
 from maskstream.media.sources import open_source
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from planted_films import Image, pan, plant, precision_recall
+from planted_videos import Image, pan, plant, precision_recall
 
 RATE = 30
 CODECS = {
@@ -46,28 +46,28 @@ REAL = ("davis2016/JPEGImages/blackswan", "davis2016/JPEGImages/car-shadow")
 
 def encode(path: Path, images: Sequence[Image], codec: str, options: dict[str, str]) -> Path:
     """Write a film."""
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream(codec, rate=Fraction(RATE), options=options)
+    with av.open(str(path), "w") as video:
+        stream = video.add_stream(codec, rate=Fraction(RATE), options=options)
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         if codec == "mpeg4":
             stream.bit_rate = MPEG4_BITS_A_SECOND
         for image in images:
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image))))
-        film.mux(stream.encode())
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image))))
+        video.mux(stream.encode())
     return path
 
 
 def speed(folder: Path, frames: int) -> dict[str, float]:
     """Multiples of real time of decoding alone and of picking 50 frames."""
     images, _ = plant(pan(999, frames, (720, 1280)), 999)
-    film = encode(folder / "speed.mp4", images, "libx264", {"crf": "20", "preset": "veryfast"})
+    video = encode(folder / "speed.mp4", images, "libx264", {"crf": "20", "preset": "veryfast"})
     del images
     started = time.perf_counter()
-    count = sum(1 for _ in open_source(film).frames())
+    count = sum(1 for _ in open_source(video).frames())
     decode_s = time.perf_counter() - started
     started, started_cpu = time.perf_counter(), time.process_time()
-    pick_frames([film], folder / "speed", FrameOptions(50))
+    pick_frames([video], folder / "speed", FrameOptions(50))
     picking_s, picking_cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
     return {
         "frames": count,
@@ -79,9 +79,9 @@ def speed(folder: Path, frames: int) -> dict[str, float]:
     }
 
 
-def find(film: Path, faults: Sequence[str], out: Path) -> dict[str, str]:
+def find(video: Path, faults: Sequence[str], out: Path) -> dict[str, str]:
     """Precision and recall of each kind, as the reason given."""
-    pick_frames([film], out, FrameOptions(10))
+    pick_frames([video], out, FrameOptions(10))
     with (out / "frames.csv").open(encoding="utf-8", newline="") as file:
         reasons = [row["reason"] for row in csv.DictReader(file)]
     found = {}
@@ -107,18 +107,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     first, last = map(int, given.seeds.split("-"))
-    films: dict[str, list[Image]] = {f"drift {seed}": pan(seed, 300) for seed in range(first, last + 1)}
+    videos: dict[str, list[Image]] = {f"drift {seed}": pan(seed, 300) for seed in range(first, last + 1)}
     for name in REAL if given.data else ():
         images = [frame.image for frame in islice(open_source(given.data / name).frames(), 240)]
-        films[name] = [image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2] for image in images]
+        videos[name] = [image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2] for image in images]
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for number, (name, images) in enumerate(films.items()):
+        for number, (name, images) in enumerate(videos.items()):
             planted, faults = plant(images, 1000 + number)
             for codec, (encoder, options) in CODECS.items():
-                film = encode(Path(folder) / f"{number}-{encoder}.mp4", planted, encoder, options)
+                video = encode(Path(folder) / f"{number}-{encoder}.mp4", planted, encoder, options)
                 key = f"{name}, {codec}"
-                figures[key] = find(film, faults, Path(folder) / key.replace("/", "-"))
+                figures[key] = find(video, faults, Path(folder) / key.replace("/", "-"))
                 print(key, json.dumps(figures[key]), flush=True)
         figures["hash distance of unrelated pictures"] = hashes(range(first, last + 1))
         figures["speed"] = speed(Path(folder), given.frames)

@@ -103,7 +103,7 @@ def write_tables(folder: Path, facts: dict[str, Any], tracks: Sequence[dict[str,
         file.writelines(json.dumps(entry) + "\n" for entry in lines)
 
 
-def write_film(path: Path, images: Sequence[np.ndarray], rate: int = 30) -> None:
+def write_video(path: Path, images: Sequence[np.ndarray], rate: int = 30) -> None:
     """Write frames (h, w, 3) as an H.264 film."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate)
@@ -127,7 +127,7 @@ def film_run(folder: Path, detections_at: Callable[[int], Detections] = moving_d
     folder.mkdir(parents=True, exist_ok=True)
     found_in = [detections_at(index) for index in range(frames)]
     grey = np.full((96, 128, 3), 190, np.uint8)
-    write_film(folder / "overlay.mp4", [draw_overlay(grey, detections) for detections in found_in])
+    write_video(folder / "overlay.mp4", [draw_overlay(grey, detections) for detections in found_in])
     lines = [line(index, index / 30, "wrist & arm.mp4", detections) for index, detections in enumerate(found_in)]
     write_tables(folder, summary(), [track(1, malignant=74.0)], lines)
     return folder

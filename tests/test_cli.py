@@ -12,8 +12,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from films import textured, write_film
 from PIL import Image
+from videos import textured, write_video
 
 from maskstream.cli import main as cli
 from maskstream.inference.load import BUNDLED
@@ -51,7 +51,7 @@ def _error_line(outcome: tuple[int, str]) -> str:
 
 
 def _film(path: Path, frames: int = 12, size_hw: tuple[int, int] = (48, 64)) -> Path:
-    return write_film(path, [textured(index, size_hw) for index in range(frames)])
+    return write_video(path, [textured(index, size_hw) for index in range(frames)])
 
 
 def _missing(folder: Path) -> Path:

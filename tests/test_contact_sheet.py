@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 from browser import ask
-from films import write_film
-from planted_films import pan, plant
+from planted_videos import pan, plant
+from videos import write_video
 
 from maskstream.data.frames.pick import FrameOptions, pick_frames
 from maskstream.errors import DatasetError, SourceError
@@ -80,9 +80,9 @@ def test_a_sheet_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the kept frames of two films, the second with faults and a name to be escaped."""
-    folder = tmp_path_factory.mktemp("films")
-    good = write_film(folder / "good.mp4", pan(51, 80, (90, 160)))
-    poor = write_film(folder / "poor & <b>.mp4", plant(pan(52, 80, (90, 160)), 52)[0])
+    folder = tmp_path_factory.mktemp("videos")
+    good = write_video(folder / "good.mp4", pan(51, 80, (90, 160)))
+    poor = write_video(folder / "poor & <b>.mp4", plant(pan(52, 80, (90, 160)), 52)[0])
     pick_frames([good, poor], folder / "out", FrameOptions(10))
     write_frames_page(folder / "out")
     return folder / "out"
@@ -90,13 +90,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_page_says_what_was_kept_and_why_not(finished: Path) -> None:
     page = (finished / "frames.html").read_text(encoding="utf-8")
-    counts = json.loads((finished / "frames.json").read_text())["result"]["films"]
+    counts = json.loads((finished / "frames.json").read_text())["result"]["videos"]
     text = re.sub(r"[\s\u00a0]+", " ", re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL))
-    kept = sum(film["kept"] for film in counts)
-    assert f"{kept} frames of 160 from 2 films" in text
+    kept = sum(video["kept"] for video in counts)
+    assert f"{kept} frames of 160 from 2 videos" in text
     for name, told in (("over-exposed", "over-exposed"), ("repeat", "repeats an earlier frame")):
-        assert sum(film[name] for film in counts) > 0
-        assert f"{told}: {sum(film[name] for film in counts)}" in text
+        assert sum(video[name] for video in counts) > 0
+        assert f"{told}: {sum(video[name] for video in counts)}" in text
     assert "poor &amp; &lt;b&gt;.mp4" in page
     assert "<b>.mp4" not in page
     assert page.count("<li id=") == page.count("data:image/jpeg") == min(kept, PICTURES_SHOWN)
@@ -111,9 +111,9 @@ def test_the_pie_counts_every_frame(finished: Path) -> None:
     assert told[1].startswith("kept: ")
 
 
-def test_a_film_of_which_nothing_was_kept_has_a_page(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "black.mp4", [np.zeros((64, 64, 3), np.uint8)] * 5)
-    pick_frames([film], tmp_path / "out", FrameOptions(3))
+def test_a_video_of_which_nothing_was_kept_has_a_page(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "black.mp4", [np.zeros((64, 64, 3), np.uint8)] * 5)
+    pick_frames([video], tmp_path / "out", FrameOptions(3))
     page = write_frames_page(tmp_path / "out").read_text(encoding="utf-8")
     assert "None of 5" in page
     assert "No frame was kept" in page
@@ -126,7 +126,7 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "frames.json").write_text("{}")
     with pytest.raises(SourceError, match="has not ended"):
         write_frames_page(tmp_path)
-    (tmp_path / "frames.json").write_text('{"result": {"films": []}}')
+    (tmp_path / "frames.json").write_text('{"result": {"videos": []}}')
     with pytest.raises(DatasetError, match=r"frames\.csv"):
         write_frames_page(tmp_path)
 

@@ -21,12 +21,12 @@ import cv2
 import numpy as np
 import pytest
 import typer
-from films import damage, textured, write_film
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from planted_films import Image, pan, plant, precision_recall
+from planted_videos import Image, pan, plant, precision_recall
 from typer.testing import CliRunner
+from videos import damage, textured, write_video
 
 from maskstream.cli.frames import frames as frames_command
 from maskstream.core.detections import Detections
@@ -34,7 +34,7 @@ from maskstream.core.frame import Frame
 from maskstream.core.masks import CroppedMask
 from maskstream.core.segmenter import FakeSegmenter
 from maskstream.data.frames.choice import Candidate, choose
-from maskstream.data.frames.faults import FAULTS, FilmColumns, find_faults
+from maskstream.data.frames.faults import FAULTS, VideoColumns, find_faults
 from maskstream.data.frames.folder import APART_BITS, image_prefixes
 from maskstream.data.frames.pick import FrameOptions, pick_frames
 from maskstream.data.frames.picture import Fit
@@ -65,32 +65,32 @@ def faults_found(rows: list[Row], kind: str) -> list[bool]:
 
 
 @pytest.fixture(scope="module")
-def planted_film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+def planted_video(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """300 frames of a drifting camera with faults; limits were chosen on other films and other seeds."""
     images, faults = plant(pan(seed=7, count=300), seed=7)
-    return write_film(tmp_path_factory.mktemp("film") / "drift.mp4", images, options=CRF_18), faults
+    return write_video(tmp_path_factory.mktemp("video") / "drift.mp4", images, options=CRF_18), faults
 
 
 @pytest.fixture(scope="module")
-def picked(planted_film: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def picked(planted_video: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("picked") / "out"
-    pick_frames([planted_film[0]], out, FrameOptions(COUNT))
+    pick_frames([planted_video[0]], out, FrameOptions(COUNT))
     return out
 
 
 @pytest.fixture(scope="module")
-def clean_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clean_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 good frames."""
     images = pan(seed=31, count=120, size_hw=(90, 160))
-    return write_film(tmp_path_factory.mktemp("clean") / "clean film.mp4", images, options=CRF_18)
+    return write_video(tmp_path_factory.mktemp("clean") / "clean film.mp4", images, options=CRF_18)
 
 
 # --- what is found -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["blurred", "over-exposed", "repeat"])
-def test_planted_faults_are_found(kind: str, planted_film: tuple[Path, list[str]], picked: Path) -> None:
-    faults = planted_film[1]
+def test_planted_faults_are_found(kind: str, planted_video: tuple[Path, list[str]], picked: Path) -> None:
+    faults = planted_video[1]
     assert faults.count(kind) >= 10
     precision, recall = precision_recall(faults_found(rows_of(picked), kind), [fault == kind for fault in faults])
     assert precision >= 0.95
@@ -98,10 +98,10 @@ def test_planted_faults_are_found(kind: str, planted_film: tuple[Path, list[str]
 
 
 @pytest.mark.parametrize("seed, crf", [(8, "18"), (9, "23")])
-def test_planted_faults_are_found_in_other_films(seed: int, crf: str, tmp_path: Path) -> None:
+def test_planted_faults_are_found_in_other_videos(seed: int, crf: str, tmp_path: Path) -> None:
     images, faults = plant(pan(seed, 200), seed)
-    film = write_film(tmp_path / "film.mp4", images, options={"crf": crf, "preset": "veryfast"})
-    pick_frames([film], tmp_path / "out", FrameOptions(5))
+    video = write_video(tmp_path / "film.mp4", images, options={"crf": crf, "preset": "veryfast"})
+    pick_frames([video], tmp_path / "out", FrameOptions(5))
     for kind in ("over-exposed", "repeat"):
         found = faults_found(rows_of(tmp_path / "out"), kind)
         assert min(precision_recall(found, [fault == kind for fault in faults])) >= 0.95
@@ -123,13 +123,13 @@ def test_planted_faults_are_found_in_other_films(seed: int, crf: str, tmp_path: 
         ("davis2016/JPEGImages/car-shadow", 0, ("blurred", "over-exposed")),
     ],
 )
-def test_planted_faults_are_found_in_real_films(
+def test_planted_faults_are_found_in_real_videos(
     name: str, start: int, kinds: tuple[str, ...], shared_data: Path, tmp_path: Path
 ) -> None:
     images = [frame.image for frame in itertools.islice(open_source(shared_data / name).frames(start), 160)]
     height, width = (side // 2 * 2 for side in images[0].shape[:2])
     planted, faults = plant([image[:height, :width] for image in images], seed=3)
-    pick_frames([write_film(tmp_path / "film.mp4", planted, options=CRF_18)], tmp_path / "out", FrameOptions(5))
+    pick_frames([write_video(tmp_path / "film.mp4", planted, options=CRF_18)], tmp_path / "out", FrameOptions(5))
     rows = rows_of(tmp_path / "out")
     for kind in kinds:
         assert kind in faults
@@ -137,12 +137,12 @@ def test_planted_faults_are_found_in_real_films(
         assert (kind, precision >= 0.95, recall >= 0.95) == (kind, True, True), (precision, recall)
 
 
-def test_a_film_without_faults_has_none(clean_film: Path, tmp_path: Path) -> None:
-    pick_frames([clean_film], tmp_path / "out", FrameOptions(5))
+def test_a_video_without_faults_has_none(clean_video: Path, tmp_path: Path) -> None:
+    pick_frames([clean_video], tmp_path / "out", FrameOptions(5))
     assert {row["faults"] for row in rows_of(tmp_path / "out")} == {""}
 
 
-def columns(count: int, **changes: Any) -> FilmColumns:
+def columns(count: int, **changes: Any) -> VideoColumns:
     values: dict[str, NDArray[Any]] = {
         "sharpness": np.full(count, 0.4, np.float32),
         "brightness": np.full(count, 120, np.float32),
@@ -153,7 +153,7 @@ def columns(count: int, **changes: Any) -> FilmColumns:
     }
     for name, (row, value) in changes.items():
         values[name][row] = value
-    return FilmColumns(**values)
+    return VideoColumns(**values)
 
 
 @pytest.mark.parametrize(
@@ -183,12 +183,12 @@ def test_faults_by_hand(changes: dict[str, tuple[int, float]], expected: list[st
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_the_shortest_films_have_no_faults(count: int) -> None:
+def test_the_shortest_videos_have_no_faults(count: int) -> None:
     found = find_faults(columns(count), continuous=True)
     assert all(rows.shape == (count,) and not rows.any() for rows in found.values())
 
 
-def test_a_film_is_measured_by_itself() -> None:
+def test_a_video_is_measured_by_itself() -> None:
     soft = columns(200)
     soft = replace(soft, sharpness=soft.sharpness / 3, burnt_out=soft.burnt_out + np.float32(0.5))
     assert not any(rows.any() for rows in find_faults(soft, continuous=True).values())
@@ -220,10 +220,10 @@ def test_how_far_a_picture_moved(cells: float) -> None:
 # --- what is written -----------------------------------------------------------------------------------------------
 
 
-def test_the_table_has_every_frame(planted_film: tuple[Path, list[str]], picked: Path) -> None:
+def test_the_table_has_every_frame(planted_video: tuple[Path, list[str]], picked: Path) -> None:
     rows = rows_of(picked)
     assert tuple(rows[0]) == COLUMNS
-    decoded = list(open_source(planted_film[0]).frames())
+    decoded = list(open_source(planted_video[0]).frames())
     assert [int(row["frame"]) for row in rows] == [frame.index for frame in decoded] == list(range(300))
     for row, frame in zip(rows, decoded, strict=True):
         assert float(row["time_s"]) == frame.time_s
@@ -235,7 +235,7 @@ def test_the_table_has_every_frame(planted_film: tuple[Path, list[str]], picked:
     assert all(float(row["motion"]) >= 0 for row in rows[1:])
 
 
-def test_kept_frames_are_the_pictures_in_order(planted_film: tuple[Path, list[str]], picked: Path) -> None:
+def test_kept_frames_are_the_pictures_in_order(planted_video: tuple[Path, list[str]], picked: Path) -> None:
     kept = sorted(kept_of(picked), key=lambda row: int(row["rank"]))
     assert [int(row["rank"]) for row in kept] == list(range(1, COUNT + 1))
     assert [row["image"] for row in read_kept(picked / "frames.csv")] == [row["image"] for row in kept]
@@ -243,7 +243,7 @@ def test_kept_frames_are_the_pictures_in_order(planted_film: tuple[Path, list[st
     for row in kept:
         image = cv2.cvtColor(cv2.imread(str(picked / row["image"])), cv2.COLOR_BGR2RGB)
         assert hashlib.sha256(image.tobytes()).hexdigest() == row["sha256"]
-        assert planted_film[1][int(row["frame"])] == ""
+        assert planted_video[1][int(row["frame"])] == ""
         assert row["image"] == f"images/drift-{int(row['frame']):06d}.png"
 
 
@@ -254,7 +254,7 @@ def test_no_two_kept_frames_are_near_duplicates(picked: Path) -> None:
     assert nearest == [int(row["nearest_kept_bits"]) for row in kept_of(picked)]
 
 
-def test_kept_frames_are_spread_over_the_film(picked: Path) -> None:
+def test_kept_frames_are_spread_over_the_video(picked: Path) -> None:
     frames = np.array([int(row["frame"]) for row in kept_of(picked)])
     assert min(np.histogram(frames, bins=5, range=(0, 300))[0]) >= 2
 
@@ -271,15 +271,17 @@ def test_why_good_frames_were_left(picked: Path) -> None:
 
 def test_a_finished_folder_holds_no_more_than_its_files(picked: Path) -> None:
     assert sorted(path.name for path in picked.iterdir()) == ["frames.csv", "frames.json", "images"]
-    film = json.loads((picked / "frames.json").read_text())["result"]["films"][0]
-    counts = {name: film[name] for name in ("kept", "blurred", "over-exposed", "repeat", "similar", "others preferred")}
-    assert film["frames"] == sum(counts.values()) == 300
+    video = json.loads((picked / "frames.json").read_text())["result"]["videos"][0]
+    counts = {
+        name: video[name] for name in ("kept", "blurred", "over-exposed", "repeat", "similar", "others preferred")
+    }
+    assert video["frames"] == sum(counts.values()) == 300
     assert counts["kept"] == COUNT
-    assert film["damaged"] == 0
+    assert video["damaged"] == 0
 
 
-def test_pictures_are_fitted_and_the_table_says_how(clean_film: Path, tmp_path: Path) -> None:
-    pick_frames([clean_film], tmp_path / "out", FrameOptions(3, size_hw=(224, 224), suffix=".jpg"))
+def test_pictures_are_fitted_and_the_table_says_how(clean_video: Path, tmp_path: Path) -> None:
+    pick_frames([clean_video], tmp_path / "out", FrameOptions(3, size_hw=(224, 224), suffix=".jpg"))
     (row, *_) = kept_of(tmp_path / "out")
     image = cv2.imread(str(tmp_path / "out" / row["image"]))
     assert image.shape == (224, 224, 3)
@@ -333,20 +335,20 @@ def test_a_mark_is_found_where_the_fit_says(height: int, width: int, out_h: int,
 # --- several films, images, and what can go wrong ------------------------------------------------------------------
 
 
-def test_films_share_alike_and_have_names_of_their_own(clean_film: Path, tmp_path: Path) -> None:
+def test_videos_share_alike_and_have_names_of_their_own(clean_video: Path, tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
-    other = write_film(tmp_path / "b" / clean_film.name, pan(seed=32, count=100, size_hw=(90, 160)), options=CRF_18)
-    pick_frames([clean_film, other], tmp_path / "out", FrameOptions(10))
+    other = write_video(tmp_path / "b" / clean_video.name, pan(seed=32, count=100, size_hw=(90, 160)), options=CRF_18)
+    pick_frames([clean_video, other], tmp_path / "out", FrameOptions(10))
     kept = kept_of(tmp_path / "out")
-    assert [sum(row["video"] == str(film) for row in kept) for film in (clean_film, other)] == [5, 5]
+    assert [sum(row["video"] == str(video) for row in kept) for video in (clean_video, other)] == [5, 5]
     names = {Path(row["image"]).name.rsplit("-", 1)[0] for row in kept}
     assert names == {"clean-film", "clean-film-2"}
 
 
-def test_what_one_film_shows_is_not_picked_from_another(clean_film: Path, tmp_path: Path) -> None:
+def test_what_one_video_shows_is_not_picked_from_another(clean_video: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.mp4"
-    shutil.copyfile(clean_film, copy)
-    pick_frames([clean_film, copy], tmp_path / "out", FrameOptions(100))
+    shutil.copyfile(clean_video, copy)
+    pick_frames([clean_video, copy], tmp_path / "out", FrameOptions(100))
     hashes = [int(row["hash"], 16) for row in kept_of(tmp_path / "out")]
     assert min((a ^ b).bit_count() for i, a in enumerate(hashes) for b in hashes[:i]) > APART_BITS
 
@@ -367,12 +369,12 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
     assert (rows[6]["reason"], rows[6]["repeat_of"]) == ("repeat", "1")
     assert all(row["motion"] == "" for row in rows)
     assert len(kept_of(tmp_path / "out")) == 4
-    assert json.loads((tmp_path / "out" / "frames.json").read_text())["result"]["films"][0]["damaged"] == 1
+    assert json.loads((tmp_path / "out" / "frames.json").read_text())["result"]["videos"][0]["damaged"] == 1
 
 
 def test_damaged_frames_have_their_row(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "film.mkv", [textured(i, (96, 128)) for i in range(30)], options={"bf": "0"})
-    broken = damage(film, 12)
+    video = write_video(tmp_path / "film.mkv", [textured(i, (96, 128)) for i in range(30)], options={"bf": "0"})
+    broken = damage(video, 12)
     source = open_source(broken)
     decoded = [frame.index for frame in source.frames()]
     assert source.damaged > 0
@@ -380,42 +382,44 @@ def test_damaged_frames_have_their_row(tmp_path: Path) -> None:
     rows = rows_of(tmp_path / "out")
     assert [int(row["frame"]) for row in rows] == list(range(30))
     assert [int(row["frame"]) for row in rows if row["reason"] != "damaged"] == decoded
-    assert json.loads((tmp_path / "out" / "frames.json").read_text())["result"]["films"][0]["damaged"] == source.damaged
+    assert (
+        json.loads((tmp_path / "out" / "frames.json").read_text())["result"]["videos"][0]["damaged"] == source.damaged
+    )
 
 
-def test_every_nth_frame(clean_film: Path, tmp_path: Path) -> None:
-    pick_frames([clean_film], tmp_path / "out", FrameOptions(4, every=7))
+def test_every_nth_frame(clean_video: Path, tmp_path: Path) -> None:
+    pick_frames([clean_video], tmp_path / "out", FrameOptions(4, every=7))
     assert [int(row["frame"]) for row in rows_of(tmp_path / "out")] == list(range(0, 120, 7))
 
 
-def test_a_film_with_fewer_frames_than_asked_for(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "short.mp4", pan(seed=3, count=3, size_hw=(60, 80)))
-    pick_frames([film], tmp_path / "out", FrameOptions(10, apart_bits=0))
+def test_a_video_with_fewer_frames_than_asked_for(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "short.mp4", pan(seed=3, count=3, size_hw=(60, 80)))
+    pick_frames([video], tmp_path / "out", FrameOptions(10, apart_bits=0))
     assert 1 <= len(kept_of(tmp_path / "out")) <= 3
 
 
-def test_a_film_of_which_nothing_can_be_used(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "black.mp4", [np.zeros((64, 64, 3), np.uint8)] * 10)
-    pick_frames([film], tmp_path / "out", FrameOptions(5))
+def test_a_video_of_which_nothing_can_be_used(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "black.mp4", [np.zeros((64, 64, 3), np.uint8)] * 10)
+    pick_frames([video], tmp_path / "out", FrameOptions(5))
     assert {row["reason"] for row in rows_of(tmp_path / "out")} == {"under-exposed"}
     assert list((tmp_path / "out" / "images").iterdir()) == []
 
 
-def test_a_film_that_cannot_be_read_leaves_nothing(clean_film: Path, tmp_path: Path) -> None:
+def test_a_video_that_cannot_be_read_leaves_nothing(clean_video: Path, tmp_path: Path) -> None:
     (tmp_path / "no.mp4").write_bytes(b"nothing like a film")
-    for films in ([tmp_path / "no.mp4"], [clean_film, tmp_path / "no.mp4"], [tmp_path / "missing.mp4"]):
+    for videos in ([tmp_path / "no.mp4"], [clean_video, tmp_path / "no.mp4"], [tmp_path / "missing.mp4"]):
         with pytest.raises(SourceError):
-            pick_frames(films, tmp_path / "out", FrameOptions(5))
+            pick_frames(videos, tmp_path / "out", FrameOptions(5))
         assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_in_use_is_left_alone(clean_film: Path, tmp_path: Path) -> None:
+def test_a_folder_in_use_is_left_alone(clean_video: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     with pytest.raises(OutputError, match="new or empty folder"):
-        pick_frames([clean_film], tmp_path / "out", FrameOptions(5))
+        pick_frames([clean_video], tmp_path / "out", FrameOptions(5))
     with pytest.raises(OutputError, match="start it without --resume"):
-        pick_frames([clean_film], tmp_path / "out", FrameOptions(5), resume=True)
+        pick_frames([clean_video], tmp_path / "out", FrameOptions(5), resume=True)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 
@@ -454,7 +458,7 @@ def test_names_stay_inside_their_folder() -> None:
 def scores(frame: int, quality: float = 1.0, **changes: Any) -> Scores:
     return Scores(
         **{
-            "film": 0, "frame": frame, "time_s": frame / 25, "file": None, "size_hw": (4, 4), "sha256": "",
+            "video": 0, "frame": frame, "time_s": frame / 25, "file": None, "size_hw": (4, 4), "sha256": "",
             "sharpness": 0.5, "brightness": 100.0, "black": 0.0, "burnt_out": 0.0, "glare": 0.0, "quality": quality,
             "hash": f"{stranger(frame):016x}", "motion": None, "repeat_of": None, **changes,
         }  # type: ignore[arg-type]
@@ -487,9 +491,9 @@ def test_equal_frames_are_spread_evenly() -> None:
     assert min(gaps) >= 8
 
 
-def test_films_take_turns_and_the_poor_one_leaves_its_share() -> None:
-    rich = [scores(i, film=0) for i in range(50)]
-    poor = [scores(100 + i, 0.1, film=2) for i in range(3)]
+def test_videos_take_turns_and_the_poor_one_leaves_its_share() -> None:
+    rich = [scores(i, video=0) for i in range(50)]
+    poor = [scores(100 + i, 0.1, video=2) for i in range(3)]
     picked = chosen(rich + poor, 10)
     assert sum(frame >= 100 for frame in picked) == 3
     assert sum(frame >= 100 for frame in picked[:6]) == 3
@@ -514,7 +518,9 @@ def test_frames_without_objects_are_not_forgotten() -> None:
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), st.integers(0, 2**64 - 1)), max_size=40), st.integers(1, 30)
 )
 def test_any_choice_keeps_the_rules(found: list[tuple[float, int, int]], count: int) -> None:
-    candidates = [scores(i, quality, film=film, hash=f"{bits:016x}") for i, (quality, film, bits) in enumerate(found)]
+    candidates = [
+        scores(i, quality, video=video, hash=f"{bits:016x}") for i, (quality, video, bits) in enumerate(found)
+    ]
     picked = choose([Candidate(one, one.time_s) for one in candidates], count, 10)
     assert len(picked) <= count
     hashes = [one.hash_bits for one in picked]
@@ -637,8 +643,8 @@ def model(frame: Frame) -> Detections:
     return found(frame, [0.9], (0.55, 0.45) if frame.index >= 30 else (1.0, 0.0))
 
 
-def test_a_model_draws_the_choice_to_what_it_is_unsure_of(clean_film: Path, tmp_path: Path) -> None:
-    pick_frames([clean_film], tmp_path / "with", FrameOptions(10), FakeSegmenter(model, CLASSES))
+def test_a_model_draws_the_choice_to_what_it_is_unsure_of(clean_video: Path, tmp_path: Path) -> None:
+    pick_frames([clean_video], tmp_path / "with", FrameOptions(10), FakeSegmenter(model, CLASSES))
     kept = kept_of(tmp_path / "with")
     frames = [int(row["frame"]) for row in kept]
     assert sum(30 <= frame < 60 for frame in frames) >= 4
@@ -673,47 +679,47 @@ OPTIONS = FrameOptions(8, size_hw=(64, 64))
 
 
 @pytest.fixture(scope="module")
-def two_films(clean_film: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def two_videos(clean_video: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     images, _ = plant(pan(seed=33, count=90, size_hw=(90, 160)), seed=33)
-    return [clean_film, write_film(tmp_path_factory.mktemp("second") / "second.mp4", images, options=CRF_18)]
+    return [clean_video, write_video(tmp_path_factory.mktemp("second") / "second.mp4", images, options=CRF_18)]
 
 
 @pytest.fixture(scope="module")
-def unbroken(two_films: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def unbroken(two_videos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("unbroken") / "out"
-    pick_frames(two_films, out, OPTIONS, FakeSegmenter(model, CLASSES))
+    pick_frames(two_videos, out, OPTIONS, FakeSegmenter(model, CLASSES))
     return contents(out)
 
 
 @pytest.mark.parametrize("broken_at", [(1,), (57, 58), (119,), (121, 190, 210)])
 def test_a_broken_run_goes_on_to_the_same_result(
-    broken_at: tuple[int, ...], two_films: list[Path], unbroken: dict[str, bytes], tmp_path: Path
+    broken_at: tuple[int, ...], two_videos: list[Path], unbroken: dict[str, bytes], tmp_path: Path
 ) -> None:
     segmenter = FakeSegmenter(model, CLASSES)
     for attempt, frames in enumerate(broken_at):
         with pytest.raises(Broken):
             pick_frames(
-                two_films, tmp_path / "out", OPTIONS, segmenter, resume=attempt > 0, on_progress=break_after(frames)
+                two_videos, tmp_path / "out", OPTIONS, segmenter, resume=attempt > 0, on_progress=break_after(frames)
             )
-    pick_frames(two_films, tmp_path / "out", OPTIONS, segmenter, resume=True)
+    pick_frames(two_videos, tmp_path / "out", OPTIONS, segmenter, resume=True)
     assert contents(tmp_path / "out") == unbroken
 
 
 @pytest.mark.parametrize("cut", range(1, 900, 130))
 def test_lines_torn_anywhere_are_written_again(
-    cut: int, two_films: list[Path], unbroken: dict[str, bytes], tmp_path: Path
+    cut: int, two_videos: list[Path], unbroken: dict[str, bytes], tmp_path: Path
 ) -> None:
     segmenter = FakeSegmenter(model, CLASSES)
     with pytest.raises(Broken):
-        pick_frames(two_films, tmp_path / "out", OPTIONS, segmenter, on_progress=break_after(75))
+        pick_frames(two_videos, tmp_path / "out", OPTIONS, segmenter, on_progress=break_after(75))
     lines = tmp_path / "out" / "unfinished" / "scores-000.jsonl"
     with lines.open("r+b") as file:
         file.truncate(lines.stat().st_size - cut)
-    pick_frames(two_films, tmp_path / "out", OPTIONS, segmenter, resume=True)
+    pick_frames(two_videos, tmp_path / "out", OPTIONS, segmenter, resume=True)
     assert contents(tmp_path / "out") == unbroken
 
 
-def test_a_killed_run_goes_on(two_films: list[Path], tmp_path: Path) -> None:
+def test_a_killed_run_goes_on(two_videos: list[Path], tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"
@@ -722,7 +728,7 @@ def test_a_killed_run_goes_on(two_films: list[Path], tmp_path: Path) -> None:
         "            on_progress=lambda done, total: time.sleep(0.02))\n"
     )
     killed = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", script, str(killed), *map(str, two_films)])
+    process = subprocess.Popen([sys.executable, "-c", script, str(killed), *map(str, two_videos)])
     lines = killed / "unfinished" / "scores-001.jsonl"
     for _ in range(1000):
         if lines.exists() and lines.stat().st_size > 5000:
@@ -731,48 +737,48 @@ def test_a_killed_run_goes_on(two_films: list[Path], tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (killed / "frames.csv").exists()
-    pick_frames(two_films, killed, OPTIONS, resume=True)
-    pick_frames(two_films, tmp_path / "straight", OPTIONS)
+    pick_frames(two_videos, killed, OPTIONS, resume=True)
+    pick_frames(two_videos, tmp_path / "straight", OPTIONS)
     assert contents(killed) == contents(tmp_path / "straight")
 
 
-def test_a_run_that_was_killed_while_it_finished(two_films: list[Path], tmp_path: Path) -> None:
+def test_a_run_that_was_killed_while_it_finished(two_videos: list[Path], tmp_path: Path) -> None:
     out, before = tmp_path / "out", tmp_path / "before"
     with pytest.raises(Broken):
-        pick_frames(two_films, out, OPTIONS, on_progress=break_after(210))
+        pick_frames(two_videos, out, OPTIONS, on_progress=break_after(210))
     shutil.copytree(out, before)
-    pick_frames(two_films, out, OPTIONS, resume=True)
+    pick_frames(two_videos, out, OPTIONS, resume=True)
     (before / "images").mkdir()
     (before / "images" / "half.png").write_bytes(b"half")
     (before / "frames.csv").write_text("half")
-    pick_frames(two_films, before, OPTIONS, resume=True)
+    pick_frames(two_videos, before, OPTIONS, resume=True)
     assert contents(before) == contents(out)
 
 
-def test_resuming_a_finished_run_changes_nothing(two_films: list[Path], tmp_path: Path) -> None:
-    pick_frames(two_films, tmp_path / "out", OPTIONS)
+def test_resuming_a_finished_run_changes_nothing(two_videos: list[Path], tmp_path: Path) -> None:
+    pick_frames(two_videos, tmp_path / "out", OPTIONS)
     before = contents(tmp_path / "out")
-    pick_frames(two_films, tmp_path / "out", OPTIONS, resume=True)
+    pick_frames(two_videos, tmp_path / "out", OPTIONS, resume=True)
     assert contents(tmp_path / "out") == before
 
 
-@pytest.mark.parametrize("changes, named", [({"count": 9}, "count"), ({"suffix": ".jpg"}, "suffix"), ({}, "films")])
+@pytest.mark.parametrize("changes, named", [({"count": 9}, "count"), ({"suffix": ".jpg"}, "suffix"), ({}, "videos")])
 def test_another_run_is_not_gone_on_with(
-    changes: dict[str, Any], named: str, two_films: list[Path], tmp_path: Path
+    changes: dict[str, Any], named: str, two_videos: list[Path], tmp_path: Path
 ) -> None:
     with pytest.raises(Broken):
-        pick_frames(two_films, tmp_path / "out", OPTIONS, on_progress=break_after(30))
-    films = two_films if changes else two_films[:1]
+        pick_frames(two_videos, tmp_path / "out", OPTIONS, on_progress=break_after(30))
+    videos = two_videos if changes else two_videos[:1]
     with pytest.raises(OutputError, match=f"another {named}"):
-        pick_frames(films, tmp_path / "out", replace(OPTIONS, **changes), resume=True)
+        pick_frames(videos, tmp_path / "out", replace(OPTIONS, **changes), resume=True)
 
 
-def test_a_picture_that_was_taken_away_is_told(two_films: list[Path], tmp_path: Path) -> None:
+def test_a_picture_that_was_taken_away_is_told(two_videos: list[Path], tmp_path: Path) -> None:
     with pytest.raises(Broken):
-        pick_frames(two_films, tmp_path / "out", OPTIONS, on_progress=break_after(205))
+        pick_frames(two_videos, tmp_path / "out", OPTIONS, on_progress=break_after(205))
     shutil.rmtree(tmp_path / "out" / "unfinished" / "pictures")
     with pytest.raises(OutputError, match="a picture that was written before"):
-        pick_frames(two_films, tmp_path / "out", OPTIONS, resume=True)
+        pick_frames(two_videos, tmp_path / "out", OPTIONS, resume=True)
     assert not (tmp_path / "out" / "images").exists()
 
 
@@ -788,9 +794,11 @@ def run_command(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_the_command_writes_pictures_table_page_sheet_and_pie(clean_film: Path, tmp_path: Path) -> None:
+def test_the_command_writes_pictures_table_page_sheet_and_pie(clean_video: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    code, output = run_command(str(clean_film), "--out", str(out), "--count", "4", "--size", "64x48", "--format", "jpg")
+    code, output = run_command(
+        str(clean_video), "--out", str(out), "--count", "4", "--size", "64x48", "--format", "jpg"
+    )
     assert (code, "kept 4 frames" in output) == (0, True)
     assert sorted(path.name for path in out.iterdir()) == [
         "contact_sheet.jpg", "frames.csv", "frames.html", "frames.json", "images", "pie.svg",
@@ -798,11 +806,11 @@ def test_the_command_writes_pictures_table_page_sheet_and_pie(clean_film: Path, 
     assert {cv2.imread(str(path)).shape for path in (out / "images").glob("*.jpg")} == {(48, 64, 3)}
 
 
-def test_the_command_says_when_there_are_fewer_and_when_there_are_none(clean_film: Path, tmp_path: Path) -> None:
-    code, output = run_command(str(clean_film), "--out", str(tmp_path / "few"), "--count", "500")
+def test_the_command_says_when_there_are_fewer_and_when_there_are_none(clean_video: Path, tmp_path: Path) -> None:
+    code, output = run_command(str(clean_video), "--out", str(tmp_path / "few"), "--count", "500")
     assert code == 0
     assert "of the 500 frames asked for" in output
-    black = write_film(tmp_path / "black.mp4", [np.zeros((64, 64, 3), np.uint8)] * 5)
+    black = write_video(tmp_path / "black.mp4", [np.zeros((64, 64, 3), np.uint8)] * 5)
     code, output = run_command(str(black), "--out", str(tmp_path / "none"), "--count", "5")
     assert code == 0
     assert "kept no frame" in output
@@ -819,8 +827,8 @@ def test_the_command_says_when_there_are_fewer_and_when_there_are_none(clean_fil
         (["nowhere.mp4", "--count", "5"], "no such file"),
     ],
 )
-def test_what_the_command_refuses(arguments: list[str], said: str, clean_film: Path, tmp_path: Path) -> None:
-    given = [str(clean_film) if argument == "FILM" else argument for argument in arguments]
+def test_what_the_command_refuses(arguments: list[str], said: str, clean_video: Path, tmp_path: Path) -> None:
+    given = [str(clean_video) if argument == "FILM" else argument for argument in arguments]
     code, output = run_command(*given, "--out", str(tmp_path / "out"))
     assert code == 2
     assert said in output

@@ -187,7 +187,7 @@ def test_a_zip_file_is_a_source(source: Path, tmp_path: Path) -> None:
         assert (tmp_path / "out" / "images" / name).read_bytes() == (source / "images" / name).read_bytes()
 
 
-def test_frames_of_films_know_their_film(source: Path, tmp_path: Path) -> None:
+def test_frames_of_videos_know_their_video(source: Path, tmp_path: Path) -> None:
     rows = "video,file,frame,time_s,sha256,image\nfilm.mp4,,3,0.1,ff,images/a.png\n"
     (source / "frames.csv").write_text(rows)
     dataset = import_dataset(str(source), tmp_path / "out").dataset

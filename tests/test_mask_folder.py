@@ -18,7 +18,7 @@ from maskstream.data.dataset import Dataset
 from maskstream.data.formats.format import ReadOptions, WriteOptions, assemble
 from maskstream.data.formats.mask_folder import read as mask_folder
 from maskstream.data.formats.mask_folder.objects import parts, separate
-from maskstream.data.formats.mask_folder.pairs import film_of, pair
+from maskstream.data.formats.mask_folder.pairs import pair, video_of
 from maskstream.data.formats.mask_folder.pixels import MaskKind
 from maskstream.data.formats.mask_folder.write import colour
 from maskstream.data.listing import Listing, list_folder
@@ -167,7 +167,7 @@ def test_what_is_not_clear_is_an_error_that_names_both(names: str, message: str)
 def test_frames_of_a_film_are_a_group() -> None:
     names = ["swan/0001.jpg", "swan/0002.jpg", "cow/frame_1.jpg", "train/0001.jpg", "benign/b (1).png", "0001.jpg"]
     names += ["mixed/0001.jpg", "mixed/left.jpg", "val2017/0003.jpg"]
-    assert film_of(names) == {"swan/0001.jpg": "swan", "swan/0002.jpg": "swan", "cow/frame_1.jpg": "cow"}
+    assert video_of(names) == {"swan/0001.jpg": "swan", "swan/0002.jpg": "swan", "cow/frame_1.jpg": "cow"}
 
 
 @pytest.mark.parametrize("top", [255, 1, 38])

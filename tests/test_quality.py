@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_films import pan
+from planted_videos import pan
 
 from maskstream.core.quality import HASH_BITS, Light, least_sharpness, perceptual_hash, sharpness
 

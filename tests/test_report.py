@@ -13,7 +13,7 @@ import pytest
 from browser import ask, screenshot
 from found_objects import disk, found
 from html_page import Page
-from run_folders import film_run, line, moving_disk, picture_run, summary, track, write_film, write_tables
+from run_folders import film_run, line, moving_disk, picture_run, summary, track, write_tables, write_video
 
 from maskstream.core.detections import Detections
 from maskstream.errors import SourceError
@@ -118,7 +118,7 @@ def test_names_cannot_bring_markup(folder):
 
 def test_no_object_is_said_plainly(tmp_path):
     write_tables(tmp_path, summary(frames=5), [], empty_lines(5))
-    write_film(tmp_path / "overlay.mp4", [np.full((96, 128, 3), 190, np.uint8)] * 5)
+    write_video(tmp_path / "overlay.mp4", [np.full((96, 128, 3), 190, np.uint8)] * 5)
     page = page_of(tmp_path)
     assert "No object was found in 1.0 seconds of film (5 frames)." in page.text
     assert "That nothing was found does not mean that nothing is there." in page.text

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
-from run_folders import line, moving_disk, summary, track, write_film, write_tables
+from run_folders import line, moving_disk, summary, track, write_tables, write_video
 
 from maskstream.errors import SourceError
 from maskstream.media.sinks import ImageSink
@@ -116,7 +116,7 @@ def test_small_markdown(text, html):
 def grey_film(tmp_path_factory):
     """150 frames at 30 a second; frame i has the grey level i."""
     path = tmp_path_factory.mktemp("film") / "grey.mp4"
-    write_film(path, [np.full((64, 64, 3), index, np.uint8) for index in range(150)])
+    write_video(path, [np.full((64, 64, 3), index, np.uint8) for index in range(150)])
     return path
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from films import grey, textured
 from numpy.typing import NDArray
+from videos import grey, textured
 
 from maskstream.errors import OutputError
 from maskstream.media.sinks import ImageSink, VideoSink, read_lines, write_csv

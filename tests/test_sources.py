@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
-from films import damage, grey, packets, replace_packet, textured, write_film
 from PIL import Image
+from videos import damage, grey, packets, replace_packet, textured, write_video
 
 from maskstream.errors import SourceError
 from maskstream.media.base import MAX_WARNINGS
@@ -38,7 +38,7 @@ def rgb(path: Path) -> Path:
 class TestVideo:
     @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif"])
     def test_every_container_gives_its_frames_times_and_colours(self, tmp_path: Path, suffix: str) -> None:
-        with open_source(write_film(tmp_path / f"film{suffix}", GREYS)) as source:
+        with open_source(write_video(tmp_path / f"film{suffix}", GREYS)) as source:
             frames = list(source)
         assert [frame.index for frame in frames] == list(range(12))
         np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(12) / 25, atol=5e-4)
@@ -53,18 +53,18 @@ class TestVideo:
 
     def test_times_of_a_varying_frame_rate_are_the_containers(self, tmp_path: Path) -> None:
         times_ms = [0, 40, 60, 300, 301, 900]
-        path = write_film(tmp_path / "vfr.mkv", GREYS[:6], times_ms=times_ms)
+        path = write_video(tmp_path / "vfr.mkv", GREYS[:6], times_ms=times_ms)
         assert [frame.time_s for frame in open_source(path)] == [ms / 1000 for ms in times_ms]
 
     def test_avi_frames_are_timed_by_their_place_although_packets_are_not_in_order(self, tmp_path: Path) -> None:
-        path = write_film(tmp_path / "b_frames.avi", [textured(i) for i in range(12)], options={"bf": "2"})
+        path = write_video(tmp_path / "b_frames.avi", [textured(i) for i in range(12)], options={"bf": "2"})
         stamps = [stamp for _, stamp in packets(path)]
         assert stamps != sorted(stamps)
         frames = list(open_source(path))
         assert [frame.time_s for frame in frames] == [index / 25 for index in range(12)]
 
     def test_a_late_start_without_sound_is_time_zero(self, tmp_path: Path) -> None:
-        path = write_film(tmp_path / "late.mkv", GREYS[:3], times_ms=[500, 540, 580])
+        path = write_video(tmp_path / "late.mkv", GREYS[:3], times_ms=[500, 540, 580])
         assert [frame.time_s for frame in open_source(path)] == pytest.approx([0, 0.04, 0.08])
 
     def test_video_that_starts_after_its_sound_keeps_the_distance(self, tmp_path: Path) -> None:
@@ -99,13 +99,13 @@ class TestVideo:
     def test_rotation_metadata_is_applied(self, tmp_path: Path, turned, expected) -> None:  # type: ignore[no-untyped-def]
         stored = np.zeros((48, 64, 3), np.uint8)
         stored[:24, :32], stored[:24, 32:], stored[24:, :32] = 80, 160, 240
-        source = open_source(write_film(tmp_path / "turned.mp4", [stored] * 2, turned=turned))
+        source = open_source(write_video(tmp_path / "turned.mp4", [stored] * 2, turned=turned))
         frame = next(iter(source))
         np.testing.assert_allclose(frame.image, expected(stored), atol=12)
         assert source.size_hw == frame.size_hw
 
     def test_a_rotation_that_is_no_quarter_turn_is_reported(self, tmp_path: Path) -> None:
-        source = open_source(write_film(tmp_path / "askew.mp4", GREYS[:2], turned=(30, False, False)))
+        source = open_source(write_video(tmp_path / "askew.mp4", GREYS[:2], turned=(30, False, False)))
         assert source.size_hw == (48, 64)
         assert len(source.warnings) == 1
         assert "turned by" in source.warnings[0]
@@ -119,11 +119,11 @@ class TestVideo:
         assert frame.image[10, 50].tolist() == [255, 255, 255]
 
     def test_it_can_be_read_again(self, tmp_path: Path) -> None:
-        source = open_source(write_film(tmp_path / "film.mp4", GREYS))
+        source = open_source(write_video(tmp_path / "film.mp4", GREYS))
         assert [frame.index for frame in source] == [frame.index for frame in source]
 
     def test_leaving_early_closes_the_file(self, tmp_path: Path) -> None:
-        frames = open_source(write_film(tmp_path / "film.mp4", GREYS)).frames()
+        frames = open_source(write_video(tmp_path / "film.mp4", GREYS)).frames()
         assert next(frames).index == 0
         frames.close()  # type: ignore[attr-defined]
 
@@ -141,7 +141,7 @@ class TestResume:
     def test_frames_from_the_middle_equal_those_of_an_unbroken_reading(
         self, tmp_path: Path, start: int, every: int
     ) -> None:
-        film = write_film(tmp_path / "film.mp4", [textured(i) for i in range(12)])
+        film = write_video(tmp_path / "film.mp4", [textured(i) for i in range(12)])
         clip = "sample:lesions?seed=3&frames=12&size=64x96"
         folder = tmp_path / "images"
         folder.mkdir()
@@ -170,7 +170,7 @@ class TestDamagedVideo:
         self, tmp_path: Path, suffix: str, codec: str, lost: int | None, capfd: pytest.CaptureFixture[str]
     ) -> None:
         options = {"x265-params": "log-level=none"} if codec == "libx265" else {"strict": "unofficial"}
-        whole = write_film(tmp_path / f"film{suffix}", [textured(i) for i in range(30)], codec=codec, options=options)
+        whole = write_video(tmp_path / f"film{suffix}", [textured(i) for i in range(30)], codec=codec, options=options)
         source = open_source(damage(whole, packet=15))
         capfd.readouterr()
         frames = list(source)
@@ -189,7 +189,7 @@ class TestDamagedVideo:
     )
     def test_a_truncated_video_gives_what_there_is(self, tmp_path: Path, suffix: str, muxer: dict[str, str]) -> None:
         images = [textured(i, (96, 128)) for i in range(40)]
-        whole = write_film(tmp_path / f"film{suffix}", images, muxer=muxer)
+        whole = write_video(tmp_path / f"film{suffix}", images, muxer=muxer)
         cut = tmp_path / f"cut{suffix}"
         cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
         source = open_source(cut)
@@ -199,7 +199,7 @@ class TestDamagedVideo:
         assert any("cut short" in warning for warning in source.warnings)
 
     def test_a_frame_that_vp8_never_shows_is_no_damage(self, tmp_path: Path) -> None:
-        path = write_film(tmp_path / "film.webm", [textured(i) for i in range(12)], codec="libvpx")
+        path = write_video(tmp_path / "film.webm", [textured(i) for i in range(12)], codec="libvpx")
         source = open_source(replace_packet(path, 5, lambda packet: bytes([packet[0] & ~0x10]) + packet[1:]))
         assert sum(1 for _ in source) == 11
         assert source.damaged == 0
@@ -223,7 +223,7 @@ class TestDamagedVideo:
         assert seen == [0, 1, 2, 3, 4]
 
     def test_times_that_go_back_are_moved_and_reported(self, tmp_path: Path) -> None:
-        one = write_film(tmp_path / "one.ts", GREYS[:5])
+        one = write_video(tmp_path / "one.ts", GREYS[:5])
         joined = tmp_path / "joined.ts"
         joined.write_bytes(one.read_bytes() * 2)
         source = open_source(joined)
@@ -267,13 +267,13 @@ class TestBadInput:
         assert "\n" not in str(caught.value)
 
     def test_a_list_of_videos_is_refused(self, tmp_path: Path) -> None:
-        write_film(tmp_path / "film.mp4", GREYS)
+        write_video(tmp_path / "film.mp4", GREYS)
         (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile film.mp4\n")
         with pytest.raises(SourceError, match="a list of videos"):
             open_source(tmp_path / "list.mp4")
 
     def test_a_recording_without_its_index(self, tmp_path: Path) -> None:
-        film = write_film(tmp_path / "film.mp4", GREYS)
+        film = write_video(tmp_path / "film.mp4", GREYS)
         film.write_bytes(film.read_bytes()[: film.stat().st_size // 3])
         with pytest.raises(SourceError, match="cut off"):
             open_source(film)
@@ -460,7 +460,7 @@ class TestFolders:
         assert indices(rgb(tmp_path / name)) == [0]
 
     def test_names_of_all_kinds_for_videos(self, tmp_path: Path) -> None:
-        assert indices(write_film(tmp_path / "痣 [2]: 50%?.mp4", GREYS[:2])) == [0, 1]
+        assert indices(write_video(tmp_path / "痣 [2]: 50%?.mp4", GREYS[:2])) == [0, 1]
 
 
 class TestContentHash:
@@ -468,7 +468,7 @@ class TestContentHash:
         hashes = []
         for folder in ("one", "other"):
             (tmp_path / folder).mkdir()
-            film = write_film(tmp_path / folder / "film.mkv", GREYS[:2], muxer={"fflags": "bitexact"})
+            film = write_video(tmp_path / folder / "film.mkv", GREYS[:2], muxer={"fflags": "bitexact"})
             film.write_bytes((tmp_path / "one" / "film.mkv").read_bytes())
             rgb(tmp_path / folder / "a.png")
             hashes.append([open_source(place).content_sha256() for place in (film, tmp_path / folder)])

@@ -38,7 +38,7 @@ def _size_hw(text: str) -> tuple[int, int]:
 
 
 def frames(
-    films: Annotated[list[str], typer.Argument(help="Videos; also folders or globs of images, and sample:lesions.")],
+    videos: Annotated[list[str], typer.Argument(help="Videos; also folders or globs of images, and sample:lesions.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures and the table; must be new or empty.")],
     count: Annotated[int, typer.Option(min=1, help="Frames to pick, from all films together.")],
     size: Annotated[
@@ -66,7 +66,7 @@ def frames(
     with progress_bar("scoring", "fps", console) as on_progress:
         try:
             segmenter = load_model(model) if model else None
-            pick_frames(films, out, options, segmenter, resume=resume, on_progress=on_progress)
+            pick_frames(videos, out, options, segmenter, resume=resume, on_progress=on_progress)
         except KeyboardInterrupt:
             again = "the same command with --resume goes on"
             console.print(f"stopped; what is finished is kept, and {again}", highlight=False, soft_wrap=True)

@@ -12,12 +12,12 @@ from maskstream.core.parallel import OnProgress
 from maskstream.data.box_masks import with_box_masks
 from maskstream.data.dataset import Dataset
 from maskstream.data.fetch import KAGGLE, local_source
-from maskstream.data.film_groups import with_film_groups
 from maskstream.data.findings import Finding
 from maskstream.data.formats.format import Format, ReadOptions
 from maskstream.data.formats.known_formats import FORMATS
 from maskstream.data.listing import Listing, list_folder
 from maskstream.data.records import ImageRecord
+from maskstream.data.video_groups import with_video_groups
 from maskstream.errors import DatasetError
 
 AUTO = "auto"
@@ -82,7 +82,7 @@ def import_dataset(
                 format_name, expected="a format that can be read", found="one that can only be written", remedy=_KNOWN
             )
         dataset = keep_classes(chosen.read(path, options), options.classes)
-        images = with_film_groups(_with_masks(dataset.images, options))
+        images = with_video_groups(_with_masks(dataset.images, options))
         provenance = dataset.provenance.model_copy(
             update={
                 "name": name or dataset.provenance.name,

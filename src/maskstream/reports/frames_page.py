@@ -60,7 +60,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class Video:
     """One film as the page shows it.
 
     Attributes
@@ -91,19 +91,19 @@ def write_frames_page(folder: Path) -> Path:
     facts, kept = _finished(folder), read_kept(folder / TABLE)
     if kept:
         write_contact_sheet(folder / SHEET, [(folder / row["image"], caption(row)) for row in kept])
-    films = [_film(film, kept, facts["every"]) for film in facts[RESULT]["films"]]
-    counts = {name: sum(film.counts.get(name, 0) for film in films) for name in (KEPT, *REASONS)}
+    videos = [_video(video, kept, facts["every"]) for video in facts[RESULT]["videos"]]
+    counts = {name: sum(video.counts.get(name, 0) for video in videos) for name in (KEPT, *REASONS)}
     pie = _pie(counts)
     write_text(folder / PIE, pie + "\n")
     content = {
         "words": words,
-        "title": Path(films[0].name).name if len(films) == 1 else words.counted(len(films), "film"),
-        "verdict": _verdict(facts, films, counts),
+        "title": Path(videos[0].name).name if len(videos) == 1 else words.counted(len(videos), "video"),
+        "verdict": _verdict(facts, videos, counts),
         "notices": _notices(facts),
         "rows": [(*_TOLD[name], counts[name]) for name in counts if counts[name] or name == KEPT],
         "pie": pie,
-        "films": films,
-        "several": len(films) > 1,
+        "videos": videos,
+        "several": len(videos) > 1,
         "shown": _shown(folder, kept),
         "kept": len(kept),
         "shown_count": min(len(kept), PICTURES_SHOWN),
@@ -134,14 +134,14 @@ def _finished(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def _film(film: Mapping[str, Any], kept: Sequence[Mapping[str, str]], every: int) -> Film:
-    length = max(every * film["frames"] + film["damaged"], 1)
-    own = [row for row in kept if row["video"] == film["name"]]
-    return Film(
-        name=film["name"],
-        frames=film["frames"],
-        counts={name: film.get(name, 0) for name in (KEPT, *REASONS)},
-        median_sharpness=film["median_sharpness"],
+def _video(video: Mapping[str, Any], kept: Sequence[Mapping[str, str]], every: int) -> Video:
+    length = max(every * video["frames"] + video["damaged"], 1)
+    own = [row for row in kept if row["video"] == video["name"]]
+    return Video(
+        name=video["name"],
+        frames=video["frames"],
+        counts={name: video.get(name, 0) for name in (KEPT, *REASONS)},
+        median_sharpness=video["median_sharpness"],
         marks=tuple(Mark(row["rank"], 100 * int(row["frame"]) / length, caption(row)) for row in own),
     )
 
@@ -152,9 +152,9 @@ def _pie(counts: Mapping[str, int]) -> Markup:
     return pie_svg(slices, "Frames kept and dropped")
 
 
-def _verdict(facts: Mapping[str, Any], films: Sequence[Film], counts: Mapping[str, int]) -> str:
+def _verdict(facts: Mapping[str, Any], videos: Sequence[Video], counts: Mapping[str, int]) -> str:
     total = sum(counts.values())
-    where = "one film" if len(films) == 1 else words.counted(len(films), "film")
+    where = "one video" if len(videos) == 1 else words.counted(len(videos), "video")
     if counts[KEPT]:
         sentence = f"{words.counted(counts[KEPT], 'frame')} of {words.number(total)} from {where} to label."
     else:
@@ -166,10 +166,10 @@ def _verdict(facts: Mapping[str, Any], films: Sequence[Film], counts: Mapping[st
 
 def _notices(facts: Mapping[str, Any]) -> list[str]:
     notices = []
-    for film in facts[RESULT]["films"]:
-        if film["damaged"]:
-            notices.append(f"{film['name']}: {words.counted(film['damaged'], 'frame')} cannot be decoded.")
-        notices += film["warnings"]
+    for video in facts[RESULT]["videos"]:
+        if video["damaged"]:
+            notices.append(f"{video['name']}: {words.counted(video['damaged'], 'frame')} cannot be decoded.")
+        notices += video["warnings"]
     return notices
 
 
@@ -195,4 +195,4 @@ def _fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if facts["model_sha256"]:
         rows.append(("SHA-256 of the model", facts["model_sha256"]))
-    return rows + [(film["name"], film["sha256"]) for film in facts["films"]]
+    return rows + [(video["name"], video["sha256"]) for video in facts["videos"]]

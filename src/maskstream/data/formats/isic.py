@@ -33,7 +33,7 @@ NEAR_TEST = (
     "0000196", "0000201", "0000209", "0000217", "0000218", "0000220", "0000226", "0000227", "0000231",
 )
 NEAR_VAL = ("0012970", "0000157", "0000171", "0000215")
-FILM = (
+VIDEO = (
     "0000000", "0000001", "0000008", "0000019", "0000024", "0000030", "0000042", "0000045", "0000046", "0000049",
     "0000080", "0000095", "0000112", "0000140", "0000142", "0000143", "0000145", "0000146", "0000150", "0000151",
 )
@@ -42,7 +42,7 @@ FILM = (
 REASONS = (
     dict.fromkeys((f"ISIC_{number}" for number in NEAR_TEST), "near-duplicate of a test image")
     | dict.fromkeys((f"ISIC_{number}" for number in NEAR_VAL), "near-duplicate of a val image")
-    | dict.fromkeys((f"ISIC_{number}" for number in FILM), "reserved for film tests")
+    | dict.fromkeys((f"ISIC_{number}" for number in VIDEO), "reserved for film tests")
 )
 """Images that train and val leave out, and why; the test split is whole.
 

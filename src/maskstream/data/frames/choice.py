@@ -63,42 +63,42 @@ class _State:
 
     def __init__(self, candidates: Sequence[Candidate], count: int, apart_bits: int) -> None:
         self._apart_bits = apart_bits
-        self._film = np.array([candidate.scores.film for candidate in candidates])
+        self._video = np.array([candidate.scores.video for candidate in candidates])
         self._place = np.array([candidate.place for candidate in candidates], np.float64)
         self._hash = np.array([candidate.scores.hash_bits for candidate in candidates], np.uint64)
         self._value = np.array([candidate.scores.value for candidate in candidates], np.float64)
-        self._spacing = _spacings(self._film, self._place, count)
+        self._spacing = _spacings(self._video, self._place, count)
         self._in_time = np.ones(len(candidates))
         self._bits = np.full(len(candidates), HASH_BITS)
-        self._picked_of_film = np.zeros(self._film.max() + 1, np.int64)
+        self._picked_of_video = np.zeros(self._video.max() + 1, np.int64)
         self.free = np.ones(len(candidates), bool)
 
     def pick(self, allowed: NDArray[np.bool_]) -> int:
         """Take the best of the allowed rows, and move the others away from it."""
-        turn = self._picked_of_film[self._film]
+        turn = self._picked_of_video[self._video]
         allowed = allowed & (turn == turn[allowed].min())
-        allowed &= self._film == self._film[allowed].min()
+        allowed &= self._video == self._video[allowed].min()
         novelty = self._in_time * np.minimum(1.0, self._bits / UNRELATED_BITS)
         # even what has no value at all beats what is not allowed
         row = int(np.argmax(np.where(allowed, self._value * novelty, -1.0)))
-        self._picked_of_film[self._film[row]] += 1
-        same_film = self._film == self._film[row]
+        self._picked_of_video[self._video[row]] += 1
+        same_video = self._video == self._video[row]
         gap = np.abs(self._place - self._place[row]) / self._spacing
-        self._in_time = np.where(same_film, np.minimum(self._in_time, gap), self._in_time)
+        self._in_time = np.where(same_video, np.minimum(self._in_time, gap), self._in_time)
         self._bits = np.minimum(self._bits, bits_apart(self._hash, self._hash[row : row + 1])[:, 0])
         self.free &= self._bits > self._apart_bits
         self.free[row] = False
         return row
 
 
-def _spacings(film: NDArray[np.int64], place: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+def _spacings(video: NDArray[np.int64], place: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Distance in time between even shares of `count` over all films, for each row."""
-    films = np.unique(film)
-    spacing = np.ones(len(film))
-    for number in films:
-        of_film = film == number
-        span = float(np.ptp(place[of_film]))
-        spacing[of_film] = span / math.ceil(count / len(films)) or 1.0
+    videos = np.unique(video)
+    spacing = np.ones(len(video))
+    for number in videos:
+        of_video = video == number
+        span = float(np.ptp(place[of_video]))
+        spacing[of_video] = span / math.ceil(count / len(videos)) or 1.0
     return spacing
 
 

@@ -28,7 +28,7 @@ NEIGHBOURS = 45
 BLURRED = 0.08
 """Sharpness below which everything is blurred: what a blur of 2.3 pixels leaves of an edge at 640 pixels across."""
 
-BLURRED_BY_NEIGHBOURS, BLURRED_BY_FILM = 0.6, 0.5
+BLURRED_BY_NEIGHBOURS, BLURRED_BY_VIDEO = 0.6, 0.5
 """Shares of the median sharpness of the neighbours, and of the film."""
 
 BURNT_OUT_RISE, BRIGHTNESS_RISE, BRIGHTNESS_JUMP = 0.03, 20.0, 50.0
@@ -38,15 +38,15 @@ over-exposed frame."""
 BRIGHTNESS_LEFT = 0.5
 """Under-exposed: less than this share of the neighbours' mean grey."""
 
-LOST_OVER_FILM, LOST = 0.25, 0.75
+LOST_OVER_VIDEO, LOST = 0.25, 0.75
 """Share of burnt-out (or black) pixels, over the film's median and in all, that nobody needs to compare."""
 
-GLARE_OVER_FILM = 0.1
+GLARE_OVER_VIDEO = 0.1
 """Share of pixels under glare, over the film's median."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FilmColumns:
+class VideoColumns:
     """The scores of a film's n frames, in order: float32 (n,) each, `repeat` boolean. 21 bytes a frame."""
 
     sharpness: NDArray[np.float32]
@@ -57,31 +57,31 @@ class FilmColumns:
     repeat: NDArray[np.bool_]
 
 
-def find_faults(film: FilmColumns, *, continuous: bool) -> dict[str, NDArray[np.bool_]]:
+def find_faults(video: VideoColumns, *, continuous: bool) -> dict[str, NDArray[np.bool_]]:
     """Which frames have which fault, (n,) each, in the order of `FAULTS`; a frame may have several.
 
     Parameters
     ----------
     continuous : frames follow each other in time; else, for a folder of images, the film is the only measure.
     """
-    if not len(film.sharpness):
+    if not len(video.sharpness):
         return {fault: np.zeros(0, bool) for fault in FAULTS}
-    over = _beyond(film.burnt_out) | (film.burnt_out > LOST)
-    under = _beyond(film.black) | (film.black > LOST)
-    blurred = (film.sharpness < BLURRED) | (film.sharpness < BLURRED_BY_FILM * np.median(film.sharpness))
+    over = _beyond(video.burnt_out) | (video.burnt_out > LOST)
+    under = _beyond(video.black) | (video.black > LOST)
+    blurred = (video.sharpness < BLURRED) | (video.sharpness < BLURRED_BY_VIDEO * np.median(video.sharpness))
     if continuous:
-        brightness = _around(film.brightness)
-        rise = film.brightness - brightness
-        over |= (rise > BRIGHTNESS_RISE) & (film.burnt_out - _around(film.burnt_out) > BURNT_OUT_RISE)
+        brightness = _around(video.brightness)
+        rise = video.brightness - brightness
+        over |= (rise > BRIGHTNESS_RISE) & (video.burnt_out - _around(video.burnt_out) > BURNT_OUT_RISE)
         over |= rise > BRIGHTNESS_JUMP
-        under |= film.brightness < BRIGHTNESS_LEFT * brightness
-        blurred |= film.sharpness < BLURRED_BY_NEIGHBOURS * _around(film.sharpness)
-    glare = (film.glare - np.median(film.glare) > GLARE_OVER_FILM) & ~over
-    return dict(zip(FAULTS, (over, under, blurred, glare, film.repeat), strict=True))
+        under |= video.brightness < BRIGHTNESS_LEFT * brightness
+        blurred |= video.sharpness < BLURRED_BY_NEIGHBOURS * _around(video.sharpness)
+    glare = (video.glare - np.median(video.glare) > GLARE_OVER_VIDEO) & ~over
+    return dict(zip(FAULTS, (over, under, blurred, glare, video.repeat), strict=True))
 
 
 def _beyond(share: NDArray[np.float32]) -> NDArray[np.bool_]:
-    return np.asarray(share - np.median(share) > LOST_OVER_FILM)
+    return np.asarray(share - np.median(share) > LOST_OVER_VIDEO)
 
 
 def _around(values: NDArray[np.float32], block: int = 4096) -> NDArray[np.float32]:

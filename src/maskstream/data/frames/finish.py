@@ -11,7 +11,7 @@ from typing import Any
 from maskstream.core.files import whole_folder
 from maskstream.core.parallel import ordered_map
 from maskstream.data.frames.choice import Candidate, choose
-from maskstream.data.frames.folder import IMAGES, TABLE, FilmEnd, FrameOptions, film_end, finished_scores
+from maskstream.data.frames.folder import IMAGES, TABLE, FrameOptions, VideoEnd, finished_scores, video_end
 from maskstream.data.frames.picture import change_format
 from maskstream.data.frames.scores import Scores
 from maskstream.data.frames.table import DAMAGED, KEPT, REASONS, Pick, Verdicts, write_table
@@ -46,9 +46,9 @@ def finish(
         for number, source in enumerate(sources)
     ]
     good = [
-        Candidate(scores, scores.time_s if sources[scores.film].kind == "video" else scores.frame)
+        Candidate(scores, scores.time_s if sources[scores.video].kind == "video" else scores.frame)
         for scores in candidates
-        if not verdicts[scores.film].of_frame(scores.frame)
+        if not verdicts[scores.video].of_frame(scores.frame)
     ]
     picked = choose(good, options.count, options.apart_bits)
     names = _write_images(out / IMAGES, [spooled(scores) for scores in picked], options.suffix)
@@ -59,8 +59,8 @@ def finish(
         [Pick(scores, rank, f"{IMAGES}/{name}") for rank, (scores, name) in enumerate(zip(picked, names), start=1)],
         options,
     )
-    ends = [film_end(out, number) or FilmEnd(0, ()) for number in range(len(sources))]
-    return {"films": [_told(*film) for film in zip(sources, verdicts, counts, ends, strict=True)]}
+    ends = [video_end(out, number) or VideoEnd(0, ()) for number in range(len(sources))]
+    return {"videos": [_told(*video) for video in zip(sources, verdicts, counts, ends, strict=True)]}
 
 
 def _write_images(images: Path, spooled: Sequence[Path], suffix: str) -> list[str]:
@@ -90,13 +90,13 @@ def _copy(before: Path, after: Path) -> None:
         change_format(before, after)
 
 
-def _frames_and_gaps(out: Path, film: int, source: Source, every: int) -> Iterator[Scores | int]:
+def _frames_and_gaps(out: Path, video: int, source: Source, every: int) -> Iterator[Scores | int]:
     """The frames of a film, with the index of each that could not be decoded in its place.
 
     How many a video lacks after the last one that could be decoded is an estimate, so they have no row.
     """
     awaited = 0
-    for scores in finished_scores(out, film):
+    for scores in finished_scores(out, video):
         yield from range(awaited, scores.frame, every)
         yield scores
         awaited = scores.frame + every
@@ -104,7 +104,7 @@ def _frames_and_gaps(out: Path, film: int, source: Source, every: int) -> Iterat
         yield from range(awaited, source.frame_count or 0, every)
 
 
-def _told(source: Source, verdicts: Verdicts, count: Counter[str], end: FilmEnd) -> dict[str, Any]:
+def _told(source: Source, verdicts: Verdicts, count: Counter[str], end: VideoEnd) -> dict[str, Any]:
     return {
         "name": source.name,
         "kind": source.kind,

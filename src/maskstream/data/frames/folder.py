@@ -57,10 +57,10 @@ class FrameOptions:
             raise ValueError(f"count and every must be 1 or more, apart_bits 0 to 64: {self}")
 
 
-def gather_facts(films: Sequence[Source], options: FrameOptions, segmenter: Segmenter | None) -> dict[str, Any]:
+def gather_facts(videos: Sequence[Source], options: FrameOptions, segmenter: Segmenter | None) -> dict[str, Any]:
     """What decides a run's result; a resumed run must have the same."""
     facts = {
-        "films": [{"name": film.name, "sha256": film.content_sha256()} for film in films],
+        "videos": [{"name": video.name, "sha256": video.content_sha256()} for video in videos],
         "model": segmenter.name if segmenter else None,
         "model_sha256": getattr(segmenter, "sha256", None),
         **asdict(options),
@@ -103,13 +103,13 @@ def claim(folder: Path, facts: dict[str, Any], *, resume: bool) -> bool:
     return RESULT in begun
 
 
-def image_prefixes(films: Sequence[Source]) -> list[str]:
+def image_prefixes(videos: Sequence[Source]) -> list[str]:
     """Start of the name of each film's pictures: its stem, with a number where an earlier film has the same one."""
     taken: set[str] = set()
     prefixes = []
-    for film in films:
-        stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(film.name).stem or film.name)
-        stem = stem.strip("-.") or "film"
+    for video in videos:
+        stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(video.name).stem or video.name)
+        stem = stem.strip("-.") or "video"
         prefix, number = stem, 1
         # some file systems do not tell upper from lower case
         while prefix.casefold() in taken:
@@ -121,14 +121,14 @@ def image_prefixes(films: Sequence[Source]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class FilmEnd:
+class VideoEnd:
     """The last line of a film's scores."""
 
     damaged: int
     warnings: tuple[str, ...]
 
     @classmethod
-    def from_line(cls, line: dict[str, Any]) -> FilmEnd | None:
+    def from_line(cls, line: dict[str, Any]) -> VideoEnd | None:
         """The end that a line tells of; None for the line of a frame."""
         return cls(line["damaged"], tuple(line["warnings"])) if line.get("end") else None
 
@@ -137,25 +137,25 @@ class FilmEnd:
         return {"end": True, "damaged": self.damaged, "warnings": list(self.warnings)}
 
 
-def scores_path(folder: Path, film: int) -> Path:
+def scores_path(folder: Path, video: int) -> Path:
     """Where the scores of a film lie while the run goes on: a line a frame, and a last one when the film has ended."""
-    return folder / UNFINISHED / f"scores-{film:03d}.jsonl"
+    return folder / UNFINISHED / f"scores-{video:03d}.jsonl"
 
 
-def finished_scores(folder: Path, film: int) -> Iterator[Scores]:
+def finished_scores(folder: Path, video: int) -> Iterator[Scores]:
     """The frames of a film that this run has finished, in order; none for a new run."""
-    for line in _lines(folder, film):
+    for line in _lines(folder, video):
         if not line.get("end"):
             yield Scores.from_line(line)
 
 
-def film_end(folder: Path, film: int) -> FilmEnd | None:
+def video_end(folder: Path, video: int) -> VideoEnd | None:
     """How a film ended; None while it has not."""
-    return next((end for line in _lines(folder, film) if (end := FilmEnd.from_line(line))), None)
+    return next((end for line in _lines(folder, video) if (end := VideoEnd.from_line(line))), None)
 
 
-def _lines(folder: Path, film: int) -> Iterator[dict[str, Any]]:
-    path = scores_path(folder, film)
+def _lines(folder: Path, video: int) -> Iterator[dict[str, Any]]:
+    path = scores_path(folder, video)
     return read_lines(path) if path.exists() else iter(())
 
 

@@ -36,15 +36,15 @@ from maskstream.data.frames.folder import (
     RESULT,
     THUMBNAILS,
     UNFINISHED,
-    FilmEnd,
     FrameOptions,
+    VideoEnd,
     claim,
-    film_end,
     finished_scores,
     gather_facts,
     image_prefixes,
     remove_unfinished,
     scores_path,
+    video_end,
 )
 from maskstream.data.frames.picture import Fit, encode
 from maskstream.data.frames.repeats import Repeats, motion
@@ -69,7 +69,7 @@ PREFETCHED_FRAMES = 4
 
 
 def pick_frames(
-    films: Sequence[str | Path],
+    videos: Sequence[str | Path],
     out: Path,
     options: FrameOptions,
     segmenter: Segmenter | None = None,
@@ -93,11 +93,11 @@ def pick_frames(
     OutputError : the folder is in use, holds another run, or cannot be written; what is finished is kept.
     """
     with contextlib.ExitStack() as stack:
-        sources = [stack.enter_context(open_source(film)) for film in films]
+        sources = [stack.enter_context(open_source(video)) for video in videos]
         facts = gather_facts(sources, options, segmenter)
         if not claim(out, facts, resume=resume):
             job = _Job(out, sources, options, segmenter, on_progress)
-            result = finish(out, sources, options, job.score_films(), job.spooled)
+            result = finish(out, sources, options, job.score_videos(), job.spooled)
             write_json(out / FACTS, {**facts, RESULT: result})
         remove_unfinished(out)
 
@@ -123,16 +123,16 @@ class _Job:
         self._spool_suffix = self._choose_spool_suffix()
         self._done = 0
 
-    def score_films(self) -> list[Scores]:
+    def score_videos(self) -> list[Scores]:
         """Walk through all films; the frames that may be picked, whose pictures then lie in the work folder."""
         candidates: list[Scores] = []
         for number, source in enumerate(self.sources):
-            candidates += self._score_film(number, source)
+            candidates += self._score_video(number, source)
         return candidates
 
-    def _score_film(self, number: int, source: Source) -> list[Scores]:
+    def _score_video(self, number: int, source: Source) -> list[Scores]:
         """The candidates of one film; what an earlier run has finished of it is not done again."""
-        ended = film_end(self.out, number) is not None
+        ended = video_end(self.out, number) is not None
         with JsonLinesSink(scores_path(self.out, number), resume=True) as lines:
             spool = self._spool(number, source, lines)
             frames, last = 0, None
@@ -146,7 +146,7 @@ class _Job:
                     self._on_progress(self._done + frames, self._total())
             spool.end_slot()
             if not ended:
-                lines.write(FilmEnd(self._damaged(source, frames), tuple(source.warnings)).to_line())
+                lines.write(VideoEnd(self._damaged(source, frames), tuple(source.warnings)).to_line())
         self._done += frames
         return spool.candidates
 
@@ -194,7 +194,7 @@ class _Job:
 
     def spooled(self, scores: Scores) -> Path:
         """Where the picture of a candidate lies."""
-        name = f"{self._prefixes[scores.film]}-{scores.frame:06d}{self._spool_suffix}"
+        name = f"{self._prefixes[scores.video]}-{scores.frame:06d}{self._spool_suffix}"
         return self.out / UNFINISHED / PICTURES / name
 
 
@@ -202,9 +202,9 @@ def _measure(frame: Frame) -> tuple[Frame, Look]:
     return frame, look_at(frame.image)
 
 
-def _scores(film: int, source: Source, frame: Frame, look: Look, moved: float | None, repeat_of: int | None) -> Scores:
+def _scores(video: int, source: Source, frame: Frame, look: Look, moved: float | None, repeat_of: int | None) -> Scores:
     return Scores(
-        film=film,
+        video=video,
         frame=frame.index,
         time_s=frame.time_s,
         file=Path(frame.source).name if source.kind == "images" else None,
@@ -228,6 +228,6 @@ def _picture(options: FrameOptions, suffix: str, image: Image) -> bytes:
 
 
 def _ask(segmenter: Segmenter, scores: Scores, image: Image) -> Opinion:
-    frame = Frame(image, scores.frame, scores.time_s, str(scores.film))
+    frame = Frame(image, scores.frame, scores.time_s, str(scores.video))
     (found,) = segmenter.segment([frame], WEAK_SHARE * segmenter.score_threshold)
     return Opinion.of(found, segmenter.score_threshold)

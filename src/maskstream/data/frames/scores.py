@@ -121,7 +121,7 @@ class Scores:
     Others : see `Look`; `hash` as 16 hexadecimal digits.
     """
 
-    film: int
+    video: int
     frame: int
     time_s: float
     file: str | None

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from maskstream.core.files import whole_file
 from maskstream.core.quality import HASH_BITS
 from maskstream.data.frames.choice import bits_apart
-from maskstream.data.frames.faults import FAULTS, FilmColumns, find_faults
+from maskstream.data.frames.faults import FAULTS, VideoColumns, find_faults
 from maskstream.data.frames.folder import FrameOptions
 from maskstream.data.frames.picture import Fit
 from maskstream.data.frames.scores import Scores
@@ -75,15 +75,15 @@ class Verdicts:
     median_sharpness: float
 
     @classmethod
-    def of(cls, film: Iterable[Scores], *, continuous: bool) -> Verdicts:
+    def of(cls, video: Iterable[Scores], *, continuous: bool) -> Verdicts:
         """From all scores of a film, of which 32 bytes a frame are held."""
         frames, values = array("q"), array("f")
-        for scores in film:
+        for scores in video:
             frames.append(scores.frame)
             values.extend((scores.sharpness, scores.brightness, scores.black, scores.burnt_out, scores.glare))
             values.append(scores.repeat_of is not None)
         sharpness, brightness, black, burnt_out, glare, repeat = np.array(values, np.float32).reshape(-1, 6).T
-        columns = FilmColumns(sharpness, brightness, black, burnt_out, glare, repeat > 0)
+        columns = VideoColumns(sharpness, brightness, black, burnt_out, glare, repeat > 0)
         median = float(np.median(columns.sharpness)) if len(frames) else 0.0
         return cls(np.array(frames, np.int64), find_faults(columns, continuous=continuous), median)
 
@@ -104,7 +104,7 @@ class Pick:
 
 def write_table(
     path: Path,
-    films: Sequence[tuple[str, Iterable[Scores | int]]],
+    videos: Sequence[tuple[str, Iterable[Scores | int]]],
     verdicts: Sequence[Verdicts],
     picks: Sequence[Pick],
     options: FrameOptions,
@@ -123,18 +123,18 @@ def write_table(
     ------
     OutputError : the place cannot be written.
     """
-    by_frame = {(pick.scores.film, pick.scores.frame): pick for pick in picks}
+    by_frame = {(pick.scores.video, pick.scores.frame): pick for pick in picks}
     kept_hashes = np.array([pick.scores.hash_bits for pick in picks], np.uint64)
     counts = []
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", restval="")
         writer.writeheader()
-        for (name, frames), film_verdicts in zip(films, verdicts, strict=True):
+        for (name, frames), video_verdicts in zip(videos, verdicts, strict=True):
             count: Counter[str] = Counter()
             for block in _blocks(frames):
                 nearest = _nearest_bits(block, kept_hashes, by_frame)
                 for frame, bits in zip(block, nearest, strict=True):
-                    row = {"video": name, **_row(frame, bits, film_verdicts, by_frame, options)}
+                    row = {**_row(frame, bits, video_verdicts, by_frame, options), "video": name}
                     count[row["reason"] or KEPT] += 1
                     writer.writerow(row)
             counts.append(count)
@@ -154,7 +154,7 @@ def _nearest_bits(
     hashes = np.array([0 if isinstance(frame, int) else frame.hash_bits for frame in block], np.uint64)
     apart = bits_apart(hashes, kept_hashes)
     for row, frame in enumerate(block):
-        own = None if isinstance(frame, int) else by_frame.get((frame.film, frame.frame))
+        own = None if isinstance(frame, int) else by_frame.get((frame.video, frame.frame))
         if own:
             apart[row, own.rank - 1] = HASH_BITS + 1
     least = apart.min(axis=1, initial=HASH_BITS + 1).tolist()
@@ -176,7 +176,7 @@ def _row(
     row: dict[str, Any] = {name: value for name, value in frame.to_line().items() if name in COLUMNS}
     faults = verdicts.of_frame(frame.frame)
     row |= {"width": width, "height": height, "nearest_kept_bits": nearest_bits, "faults": " ".join(faults)}
-    pick = by_frame.get((frame.film, frame.frame))
+    pick = by_frame.get((frame.video, frame.frame))
     if pick is None:
         similar = nearest_bits is not None and nearest_bits <= options.apart_bits
         return row | {"kept": "no", "reason": (faults or [SIMILAR if similar else OTHERS_PREFERRED])[0]}

@@ -1,6 +1,6 @@
 "use strict";
 
-/* a press on a film leads to the picture that lies nearest */
+/* a press on a video leads to the picture that lies nearest */
 for (const strip of document.querySelectorAll(".strip")) {
   strip.addEventListener("click", (event) => {
     const away = (tick) => Math.abs(tick.getBoundingClientRect().left - event.clientX);

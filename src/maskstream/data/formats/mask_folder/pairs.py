@@ -100,7 +100,7 @@ def pair(listing: Listing, pattern: str | None = None, images_folder: Path | Non
     return pairing
 
 
-def film_of(names: Iterable[str]) -> dict[str, str]:
+def video_of(names: Iterable[str]) -> dict[str, str]:
     """The folder of each image that is a frame of a film: images named by numbers alone, in a folder of their own.
 
     A folder that only tells the split is none.

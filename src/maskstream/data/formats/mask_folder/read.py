@@ -24,7 +24,7 @@ from maskstream.data.formats.format import Format, ReadOptions, assemble, splits
 from maskstream.data.formats.mask_folder.legend import read_legend
 from maskstream.data.formats.mask_folder.meaning import Meaning, find_meaning
 from maskstream.data.formats.mask_folder.objects import Objects, parts
-from maskstream.data.formats.mask_folder.pairs import MaskedImage, Pairing, film_of, pair
+from maskstream.data.formats.mask_folder.pairs import MaskedImage, Pairing, pair, video_of
 from maskstream.data.formats.mask_folder.pixels import MaskKind
 from maskstream.data.formats.mask_folder.write import IGNORED, NAME, write
 from maskstream.data.listing import Listing, list_folder
@@ -75,8 +75,8 @@ def read(source: Path, options: ReadOptions) -> Dataset:
     files = [mask for image in pairing.paired for mask in image.masks]
     legend = read_legend(listing, options.classes, options.colours)
     meaning = find_meaning(source, files, legend, options.mask_kind)
-    films = film_of(image.name for image in pairing.images)
-    read_one = partial(_read_image, meaning, films, options.split_parts)
+    videos = video_of(image.name for image in pairing.images)
+    read_one = partial(_read_image, meaning, videos, options.split_parts)
     done: list[_ReadImage] = []
     for answer in ordered_map(read_one, enumerate(pairing.images, start=1)):
         done.append(answer)
@@ -93,14 +93,14 @@ def read(source: Path, options: ReadOptions) -> Dataset:
             _kind_note(source, meaning, len(files), options.split_parts),
             *_unpaired(pairing),
             *_pixel_notes(source, pairing, done),
-            *_film_note(source, films),
+            *_video_note(source, videos),
         ],
         arguments={"mask_kind": meaning.kind.value, "masks": options.masks, "split_parts": options.split_parts},
     )
 
 
 def _read_image(
-    meaning: Meaning, films: Mapping[str, str], split_parts: bool, numbered: tuple[int, MaskedImage]
+    meaning: Meaning, videos: Mapping[str, str], split_parts: bool, numbered: tuple[int, MaskedImage]
 ) -> _ReadImage:
     image_id, image = numbered
     size_hw = read_size_hw(image.path)
@@ -125,7 +125,7 @@ def _read_image(
             for class_id, found in by_class
             for part in (parts(found) if split_parts else [found])
         ),
-        group=films.get(image.name),
+        group=videos.get(image.name),
         attributes={NAME: {IGNORED: masks.to_rle(ignored, size_hw)}} if ignored.area_px else {},
     )
     return _ReadImage(record, sum(answer.blurred_px for answer in answers), ignored.area_px)
@@ -203,14 +203,14 @@ def _pixel_notes(source: Path, pairing: Pairing, done: Sequence[_ReadImage]) -> 
         )
 
 
-def _film_note(source: Path, films: Mapping[str, str]) -> Iterator[Finding]:
-    if films:
+def _video_note(source: Path, videos: Mapping[str, str]) -> Iterator[Finding]:
+    if videos:
         yield Finding(
             code="grouped-by-folder",
             severity=Severity.NOTE,
             place=str(source),
             expected="a group for the frames of each film",
-            found=f"images named by numbers in {len(set(films.values()))} folders; each folder is taken for a film",
+            found=f"images named by numbers in {len(set(videos.values()))} folders; each folder is taken for a film",
             remedy="nothing, if they are; groups are never torn across splits",
         )
 

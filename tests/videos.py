@@ -34,7 +34,7 @@ def textured(index: int, size_hw: tuple[int, int] = (48, 64)) -> NDArray[np.uint
     return np.roll(noise, index, axis=1)
 
 
-def write_film(
+def write_video(
     path: Path,
     images: Sequence[NDArray[np.uint8]],
     *,

@@ -20,7 +20,7 @@ COLUMNS = ("video", "file", "frame", "time_s", "sha256", "image")
 Origin = dict[str, Any]
 
 
-def with_film_groups(images: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
+def with_video_groups(images: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
     """The images, each with its video as group where a `frames.csv` in its folder or above names it.
 
     A group that the labels gave stays.
