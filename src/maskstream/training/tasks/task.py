@@ -1,0 +1,56 @@
+"""What the loop asks of a task: a model, its truth as tensors, its losses, and how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from maskstream.data.dataset import Dataset
+from maskstream.evaluation.judge import Metrics
+from maskstream.training.recipe import Recipe
+from maskstream.training.sample import Sample
+
+Losses = dict[str, Tensor]
+"""Scalars by component, unweighted."""
+
+
+class TrainingTask(Protocol):
+    """One of instance, semantic and classification; made from a recipe whose classes are known."""
+
+    recipe: Recipe
+
+    def build_model(self) -> nn.Module:
+        """The untrained model."""
+        ...
+
+    def pretrained_part(self, model: nn.Module) -> nn.Module:
+        """The part that initial weights of a backbone or encoder fill; stages that train heads leave it as it is."""
+        ...
+
+    def target(self, sample: Sample) -> Any:
+        """The truth of an augmented sample as tensors; runs in the worker."""
+        ...
+
+    def collate(self, targets: Sequence[Any]) -> Any:
+        """The truths of a batch as the model's losses take them."""
+        ...
+
+    def losses(self, model: nn.Module, images: Tensor, targets: Any) -> Losses:
+        """Every component of the loss of a batch of images (b, 3, H, W)."""
+        ...
+
+    def total(self, losses: Losses) -> Tensor:
+        """The weighted sum that is minimised."""
+        ...
+
+    def graphs(self, model: nn.Module) -> dict[str, nn.Module]:
+        """The parts that are deployed, by role, in evaluation mode."""
+        ...
+
+    def validate(
+        self, model: nn.Module, dataset: Dataset, split: str, on_image: Callable[[], None] = lambda: None
+    ) -> Metrics:
+        """Metrics of a model on a split, by their flat names, through the code that judges deployed models."""
+        ...
