@@ -73,6 +73,17 @@ class Placement:
         """Boxes (n, 4) in input pixels as boxes in source pixels, cut to the image."""
         return boxes.clip(np.asarray(boxes_xyxy / np.tile(self.scale_xy, 2), np.float32), self.source_size_hw)
 
+    def map_to_source(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A map (H, W) of the input's pixels as one of the image's: padding cut off, the rest resampled.
+
+        Values between pixel centres are bilinear; where the image is smaller than its content, they are averaged.
+        """
+        height, width = self.source_size_hw
+        content = values[: self.content_size_hw[0], : self.content_size_hw[1]]
+        shrinks = height * width < content.size
+        scaled = cv2.resize(content, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        return np.asarray(scaled, np.float32)
+
     def mask_to_source(self, soft_mask: NDArray[np.float32], box_xyxy: NDArray[np.float32]) -> CroppedMask:
         """Resample a soft mask straight to source pixels and cut it at `MASK_THRESHOLD`.
 
