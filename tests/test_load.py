@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_model import CALIBRATION, PROBABILITIES, write_tiny_model
+from tiny_model import CALIBRATION, PROBABILITIES, REGION_SCORE, write_tiny_model
 
 import maskstream.inference.load as load
 from maskstream.core.frame import Frame
@@ -42,6 +42,57 @@ def test_its_detection_is_in_source_pixels_and_calibrated(folder: Path) -> None:
     assert found.scores[0] == pytest.approx(1 / (1 + np.exp(-6)), abs=1e-6)
     odds = np.exp(0.8 * np.log(PROBABILITIES[1] / PROBABILITIES[0]) - 0.3)
     np.testing.assert_allclose(found.probabilities, [[1 / (1 + odds), odds / (1 + odds)]], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def semantic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "semantic"
+    write_tiny_model(path, "semantic")
+    return path
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "classifier"
+    write_tiny_model(path, "classification")
+    return path
+
+
+def calibrated() -> np.ndarray:
+    odds = np.exp(0.8 * np.log(PROBABILITIES[1] / PROBABILITIES[0]) - 0.3)
+    return np.array([1, odds]) / (1 + odds)
+
+
+def test_a_semantic_models_region_is_in_source_pixels(semantic: Path) -> None:
+    """The middle quarter: at twice the size, pixels just outside it have a quarter of its probability."""
+    model = load.load_model(semantic, threads=1)
+    (found,) = model.segment([frame()])
+    assert isinstance(model, Segmenter)
+    np.testing.assert_array_equal(found.boxes_xyxy, [[32, 32, 96, 96]])
+    assert found.scores[0] == pytest.approx(REGION_SCORE, abs=0.02)
+    np.testing.assert_allclose(found.probabilities, [calibrated()], atol=1e-6)
+    assert len(model.segment([frame()], 0.9)[0]) == 0
+
+
+def test_a_classifier_answers_with_calibrated_probabilities(classifier: Path) -> None:
+    model = load.load_classifier(classifier, threads=1)
+    assert (model.name, model.classes, model.calibration) == ("tiny", ("benign", "malignant"), CALIBRATION)
+    (answer,) = model.classify([frame()])
+    np.testing.assert_allclose(answer.probabilities, calibrated(), atol=1e-6)
+    assert model.classify([]) == []
+    assert load.load_any(classifier, threads=1).sha256 == model.sha256
+
+
+def test_each_kind_of_model_is_refused_where_the_other_is_wanted(
+    folder: Path, semantic: Path, classifier: Path
+) -> None:
+    with pytest.raises(ModelFolderError, match=r"segments, found one that classifies; .*: maskstream classify") as one:
+        load.load_model(classifier)
+    with pytest.raises(ModelFolderError, match=r"classifies, found one that segments; .*: maskstream segment") as two:
+        load.load_classifier(semantic)
+    with pytest.raises(ModelFolderError, match="found one that segments"):
+        load.load_classifier(folder)
+    assert "\n" not in str(one.value) + str(two.value)
 
 
 def test_no_frames_give_no_detections(folder: Path) -> None:

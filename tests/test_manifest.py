@@ -13,10 +13,15 @@ from pydantic import ValidationError
 
 from maskstream.core.calibration import Calibration
 from maskstream.errors import ModelFolderError
-from maskstream.inference.manifest import ROLES, Graph, Licence, Manifest, Training, read_manifest
+from maskstream.inference.classifier import ClassifierSettings
+from maskstream.inference.load import BUNDLED
+from maskstream.inference.manifest import Graph, Licence, Manifest, Training, read_manifest
 from maskstream.inference.mask_rcnn import MaskRcnnSettings
 from maskstream.inference.preprocess import Preprocessing
+from maskstream.inference.regions import RegionSettings
 
+ROLES = ("trunk", "box_head", "class_head", "mask_head")
+NETWORK = {"network": Graph(file="network.onnx", inputs=("image",), outputs=("probabilities",))}
 CALIBRATION = Calibration("malignant", 0.8, -0.3, ((0.01, 0.002), (0.002, 0.03)), 0.4)
 
 
@@ -74,6 +79,77 @@ def test_floats_come_back_bit_for_bit(tmp_path: Path) -> None:
         (tmp_path / f"{role}.onnx").write_bytes(role.encode())
     manifest.write(tmp_path)
     assert read_manifest(tmp_path).calibration == manifest.calibration
+
+
+@pytest.fixture(params=["semantic", "classification"])
+def network_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Of a task with one network, its decoder not set as it is by default."""
+    decoder = RegionSettings(min_area_px=7) if request.param == "semantic" else ClassifierSettings(mirror=True)
+    return write_network(tmp_path, request.param, decoder)
+
+
+def write_network(folder: Path, task: str, decoder: RegionSettings | ClassifierSettings) -> Path:
+    (folder / "network.onnx").write_bytes(b"network")
+    digest = hashlib.sha256(b"network").hexdigest()
+    example(task=task, decoder=decoder, graphs=NETWORK, files={"network.onnx": digest}).write(folder)
+    return folder
+
+
+def test_a_task_with_one_network_reads_back_equal(network_folder: Path) -> None:
+    manifest = read_manifest(network_folder)
+    expected = {"semantic": RegionSettings(min_area_px=7), "classification": ClassifierSettings(mirror=True)}
+    assert manifest.decoder == expected[manifest.task]
+    manifest.write(network_folder)
+    assert read_manifest(network_folder) == manifest
+
+
+def test_a_class_head_is_optional(folder: Path) -> None:
+    edit(folder, lambda m: m["graphs"].pop("class_head"))
+    assert tuple(read_manifest(folder).graphs) == ("trunk", "box_head", "mask_head")
+
+
+def test_what_a_manifest_leaves_out_is_as_it_was_when_there_was_one_task(folder: Path) -> None:
+    edit(folder, lambda m: m.pop("task"))
+    edit(folder, lambda m: m["decoder"].pop("mirror"))
+    assert read_manifest(folder) == example()
+
+
+def test_the_bundled_model_reads_and_writes_back_as_it_is(tmp_path: Path) -> None:
+    manifest = read_manifest(BUNDLED / "lesions")
+    assert manifest.task == "instance"
+    known = json.loads((BUNDLED / "lesions" / "manifest.json").read_text())
+    manifest.write(tmp_path)
+    written = json.loads((tmp_path / "manifest.json").read_text())
+    assert {key: written[key] for key in known} == known
+
+
+@pytest.mark.parametrize(
+    "change, place, expected, found",
+    [
+        (lambda m: m.update(task="detection"), "manifest.json, task", "'instance', 'semantic' or", "'detection'"),
+        (lambda m: m["decoder"].update(nms_iou=0.5), "decoder.nms_iou", "known keys only", "this one"),
+        (lambda m: m["decoder"].update(mirror="yes"), "decoder.mirror", "valid boolean", "'yes'"),
+        (lambda m: m.update(decoder=3), "manifest.json, decoder", "an object", "3"),
+        (lambda m: m["graphs"].pop("network"), "manifest.json", "with the roles network", "no network"),
+        (lambda m: m["graphs"].update(trunk=m["graphs"]["network"]), "manifest.json", "no roles but network", "trunk"),
+        (lambda m: m.update(task="instance"), "manifest.json", "", ""),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_task_is_named_in_one_line(
+    network_folder: Path, change: Callable[[dict[str, Any]], object], place: str, expected: str, found: str
+) -> None:
+    edit(network_folder, change)
+    with pytest.raises(ModelFolderError) as caught:
+        read_manifest(network_folder)
+    assert place in caught.value.place
+    assert expected in caught.value.expected
+    assert found in caught.value.found
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_of_another_task_are_refused() -> None:
+    with pytest.raises(ValidationError, match="RegionSettings for the task 'semantic'; MaskRcnnSettings"):
+        example(task="semantic", graphs=NETWORK, decoder=MaskRcnnSettings())
 
 
 @pytest.mark.parametrize(

@@ -1,34 +1,56 @@
-"""From a model's name or folder to a Segmenter."""
+"""From a model's name or folder to a Segmenter or a Classifier."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from maskstream.core.classification import Classification
+from maskstream.core.detections import Detections
 from maskstream.core.files import sha256
+from maskstream.core.frame import Frame
+from maskstream.core.segmenter import Segmenter
 from maskstream.errors import ModelFolderError
-from maskstream.inference.manifest import MANIFEST, Manifest, read_manifest
-from maskstream.inference.mask_rcnn import MaskRcnnSegmenter, Runtime
+from maskstream.inference.classifier import ClassifierSettings, ImageClassifier
+from maskstream.inference.manifest import MANIFEST, Manifest, ModelFacts, read_manifest
+from maskstream.inference.mask_rcnn import MaskRcnnSegmenter, MaskRcnnSettings, Runtime
+from maskstream.inference.regions import RegionSegmenter, RegionSettings
 from maskstream.inference.runtime import CPU_ONLY, OnnxRuntime
 
 BUNDLED = Path(__file__).parent / "bundled"
 
 
-class DeployedModel(MaskRcnnSegmenter):
+class DeployedModel:
     """The Segmenter of a model folder, which knows its manifest and that file's SHA-256."""
 
-    def __init__(self, manifest: Manifest, manifest_sha256: str, runtime: Runtime) -> None:
-        super().__init__(
-            manifest.name,
-            manifest.classes,
-            runtime,
-            manifest.preprocessing,
-            manifest.decoder,
-            score_threshold=manifest.score_threshold,
-            calibration=manifest.calibration,
-        )
+    def __init__(self, manifest: Manifest, manifest_sha256: str, segmenter: Segmenter) -> None:
+        self.name = manifest.name
+        self.classes = manifest.classes
+        self.score_threshold = manifest.score_threshold
+        self.calibration = manifest.calibration
         self.manifest = manifest
         self.sha256 = manifest_sha256
+        self._segmenter = segmenter
+
+    def segment(self, frames: Sequence[Frame], score_threshold: float | None = None) -> list[Detections]:
+        """Objects of each frame with at least `score_threshold` (default: the model's own), best first."""
+        return self._segmenter.segment(frames, score_threshold)
+
+
+class DeployedClassifier:
+    """The Classifier of a model folder, which knows its manifest and that file's SHA-256."""
+
+    def __init__(self, manifest: Manifest, manifest_sha256: str, classifier: ImageClassifier) -> None:
+        self.name = manifest.name
+        self.classes = manifest.classes
+        self.calibration = manifest.calibration
+        self.manifest = manifest
+        self.sha256 = manifest_sha256
+        self._classifier = classifier
+
+    def classify(self, frames: Sequence[Frame]) -> list[Classification]:
+        """The classes of each frame as a whole."""
+        return self._classifier.classify(frames)
 
 
 def bundled_models() -> tuple[str, ...]:
@@ -71,10 +93,58 @@ def load_model(
 
     Raises
     ------
-    ModelFolderError : unknown name, missing or altered file, or a manifest that makes no sense.
+    ModelFolderError : unknown name, missing or altered file, a manifest that makes no sense, or a classifier.
     """
+    model = load_any(name_or_folder, threads=threads, providers=providers)
+    if isinstance(model, DeployedModel):
+        return model
+    raise _other_kind(name_or_folder, expected="a model that segments", found="one that classifies", command="classify")
+
+
+def load_classifier(
+    name_or_folder: str | Path, *, threads: int | None = None, providers: Sequence[str] = CPU_ONLY
+) -> DeployedClassifier:
+    """Load a model that turns frames into Classifications; parameters as those of `load_model`.
+
+    Raises
+    ------
+    ModelFolderError : unknown name, missing or altered file, a manifest that makes no sense, or a model that segments.
+    """
+    model = load_any(name_or_folder, threads=threads, providers=providers)
+    if isinstance(model, DeployedClassifier):
+        return model
+    raise _other_kind(name_or_folder, expected="a model that classifies", found="one that segments", command="segment")
+
+
+def load_any(
+    name_or_folder: str | Path, *, threads: int | None = None, providers: Sequence[str] = CPU_ONLY
+) -> DeployedModel | DeployedClassifier:
+    """Load a model of any task; parameters and errors as those of `load_model`."""
     folder = model_folder(name_or_folder)
     manifest = read_manifest(folder)
     graphs = {role: folder / graph.file for role, graph in manifest.graphs.items()}
-    runtime = OnnxRuntime(graphs, threads=threads, providers=providers)
-    return DeployedModel(manifest, sha256(folder / MANIFEST), runtime)
+    network = decoder(manifest, OnnxRuntime(graphs, threads=threads, providers=providers))
+    digest = sha256(folder / MANIFEST)
+    if isinstance(network, ImageClassifier):
+        return DeployedClassifier(manifest, digest, network)
+    return DeployedModel(manifest, digest, network)
+
+
+def decoder(facts: ModelFacts, runtime: Runtime) -> MaskRcnnSegmenter | RegionSegmenter | ImageClassifier:
+    """What turns frames into a task's answers, by graphs that this runtime runs; the image is looked at as a whole."""
+    known = (facts.name, facts.classes, runtime, facts.preprocessing)
+    match facts.decoder:
+        case ClassifierSettings() as settings:
+            return ImageClassifier(*known, settings, calibration=facts.calibration)
+        case RegionSettings() as settings:
+            return RegionSegmenter(
+                *known, settings, score_threshold=facts.score_threshold, calibration=facts.calibration
+            )
+        case MaskRcnnSettings() as settings:
+            return MaskRcnnSegmenter(
+                *known, settings, score_threshold=facts.score_threshold, calibration=facts.calibration
+            )
+
+
+def _other_kind(place: str | Path, *, expected: str, found: str, command: str) -> ModelFolderError:
+    return ModelFolderError(place, expected=expected, found=found, remedy=f"run it with: maskstream {command}")

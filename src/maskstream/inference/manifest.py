@@ -8,21 +8,50 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from maskstream.core.calibration import Calibration
 from maskstream.core.files import sha256
 from maskstream.errors import ModelFolderError
+from maskstream.inference.classifier import ClassifierSettings
 from maskstream.inference.mask_rcnn import MaskRcnnSettings
 from maskstream.inference.preprocess import Preprocessing
+from maskstream.inference.regions import RegionSettings
 
 MANIFEST = "manifest.json"
 MODEL_CARD = "MODEL_CARD.md"
 SCHEMA_VERSION = 1
-ROLES = ("trunk", "box_head", "class_head", "mask_head")
-"""The graphs that `mask_rcnn.py` calls."""
+
+Task = Literal["instance", "semantic", "classification"]
+Settings = MaskRcnnSettings | RegionSettings | ClassifierSettings
+
+SETTINGS: dict[str, type[Settings]] = {
+    "instance": MaskRcnnSettings,
+    "semantic": RegionSettings,
+    "classification": ClassifierSettings,
+}
+"""What a task's decoder is set with."""
+
+ROLES = {
+    "instance": ("trunk", "box_head", "mask_head"),
+    "semantic": ("network",),
+    "classification": ("network",),
+}
+"""The graphs that a task's decoder calls."""
+
+OPTIONAL_ROLES = {"instance": ("class_head",), "semantic": (), "classification": ()}
+"""Graphs that it calls where there are any."""
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """A file of the folder itself: no separators and no leading dot, so it cannot point elsewhere."""
@@ -79,11 +108,12 @@ class ModelFacts(_Strict):
     ----------
     schema_version : of this file's layout.
     name, version : of the model.
-    task : what it answers with; "instance": Detections with a mask each.
+    task : what it answers with; "instance": Detections of objects, "semantic": Detections of a label map's regions,
+        "classification": a Classification of the image as a whole.
     classes : names in the order of their 0-based ids.
-    preprocessing : how an image becomes the trunk's input.
-    decoder : how the graphs' raw outputs become Detections.
-    score_threshold : score from which an object counts as found.
+    preprocessing : how an image becomes the network's input.
+    decoder : how the graphs' raw outputs become the answer.
+    score_threshold : score from which an object counts as found; a classifier has no use for it.
     calibration : from raw class probabilities to percentages; None when they are raw.
     intended_use, limits : for the reader of a report, in plain sentences.
     metrics : flat keys; `evaluator` and `split` say what made them.
@@ -92,10 +122,10 @@ class ModelFacts(_Strict):
     schema_version: Literal[1] = 1
     name: FileName
     version: str
-    task: Literal["instance"] = "instance"
+    task: Task = "instance"
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     preprocessing: Preprocessing
-    decoder: MaskRcnnSettings
+    decoder: Settings
     score_threshold: Probability
     calibration: Calibration | None
     licence: Licence
@@ -103,6 +133,19 @@ class ModelFacts(_Strict):
     limits: tuple[str, ...]
     training: Training
     metrics: dict[str, float | int | str]
+
+    @field_validator("decoder", mode="before")
+    @classmethod
+    def _of_task(cls, decoder: object, info: ValidationInfo) -> object:
+        """Settings as the task has them: their keys alone would not tell which ones are meant."""
+        task = info.data.get("task")
+        if task is None:  # it has a fault of its own
+            return ClassifierSettings()
+        if isinstance(decoder, SETTINGS[task]):
+            return decoder
+        if isinstance(decoder, get_args(Settings)):
+            raise ValueError(f"{SETTINGS[task].__name__} for the task {task!r}; {type(decoder).__name__}")
+        return SETTINGS[task].model_validate_json(json.dumps(decoder), strict=True)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -135,9 +178,13 @@ class Manifest(ModelFacts):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        missing = [role for role in ROLES if role not in self.graphs]
+        roles = ROLES[self.task]
+        missing = [role for role in roles if role not in self.graphs]
         if missing:
-            raise ValueError(f"graphs with the roles {', '.join(ROLES)}; no {', '.join(missing)}")
+            raise ValueError(f"graphs with the roles {', '.join(roles)}; no {', '.join(missing)}")
+        unknown = [role for role in self.graphs if role not in roles + OPTIONAL_ROLES[self.task]]
+        if unknown:
+            raise ValueError(f"no roles but {', '.join(roles + OPTIONAL_ROLES[self.task])}; {', '.join(unknown)}")
         unlisted = sorted({graph.file for graph in self.graphs.values()} - set(self.files))
         if unlisted:
             raise ValueError(f"the SHA-256 of every graph among files; none of {', '.join(unlisted)}")
