@@ -14,7 +14,7 @@ from maskstream.core.detections import Detections
 from maskstream.errors import DatasetError
 from maskstream.evaluation import instance
 from maskstream.evaluation.calibration import ECE_BINS, calibration_metrics
-from maskstream.evaluation.classification import DECISION_THRESHOLD, decision_metrics, roc_auc
+from maskstream.evaluation.classification import DECISION_THRESHOLD, decision_metrics, positive_class, roc_auc
 from maskstream.evaluation.instance import Entry, ImageTruth
 from maskstream.evaluation.pixel import JACCARD_THRESHOLD, Overlap, overlap, pixel_metrics
 
@@ -81,7 +81,7 @@ class Judge:
         self.classes = classes
         self.score_threshold = score_threshold
         self.calibration = calibration
-        self.positive = _positive_class(classes, calibration, positive)
+        self.positive = positive_class(classes, calibration, positive)
         self.evaluator = instance.evaluator_name()  # a missing package is told before the work, not after
         self.results: list[Entry] = []
         self._images: dict[int, Entry] = {}
@@ -236,18 +236,3 @@ class Judge:
                 found=f"detections of {', '.join(found.classes)} and truth with ids {sorted(set(truth.class_ids))}",
                 remedy="judge a model on a dataset of its own classes",
             )
-
-
-def _positive_class(classes: Classes, calibration: Calibration | None, positive: str | None) -> str | None:
-    if positive is None and calibration is not None:
-        positive = calibration.positive
-    if positive is None:
-        return classes[1] if len(classes) == 2 else None
-    if positive not in classes:
-        raise DatasetError(
-            f"positive class {positive!r}",
-            expected=f"one of {', '.join(classes)}",
-            found="another name",
-            remedy="name one of the model's classes",
-        )
-    return positive

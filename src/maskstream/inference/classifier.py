@@ -62,7 +62,7 @@ class ImageClassifier:
 
     def _classify_one(self, frame: Frame) -> Classification:
         views = [frame.image, frame.image[:, ::-1]] if self.settings.mirror else [frame.image]
-        probabilities = np.mean([self._look(view) for view in views], axis=0, dtype=np.float32)
+        probabilities = np.stack([self._look(view) for view in views]).mean(axis=0, dtype=np.float32)
         if self.calibration is not None:
             probabilities = self.calibration.apply(probabilities, self.classes)
         return Classification(probabilities[0], self.classes)

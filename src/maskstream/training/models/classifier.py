@@ -62,7 +62,7 @@ def features_of(model: Classifier) -> nn.Module:
 
 
 def _small_cnn(model: SmallCnnModel, outputs: int, input_size_hw: tuple[int, int]) -> Classifier:
-    """Convolutions take a pixel from each edge, as Keras' `Conv2D` does unless told otherwise: 224, 222, 111, 109, ..."""
+    """Convolutions take a pixel from each edge, as Keras' `Conv2D` does unless told otherwise: 224, 222, 111, 109..."""
     height, width = input_size_hw
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise((3, *model.channels)):

@@ -11,7 +11,7 @@ from maskstream.training.models.graph_part import GraphPart
 
 
 class Network(nn.Module):
-    """Role `network`: image (1, 3, H, W) -> class probabilities (1, c); a single output is the second of two classes."""
+    """Role `network`: image (1, 3, H, W) -> class probabilities (1, c); one output means the second of two classes."""
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
