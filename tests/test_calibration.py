@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
-from maskstream.core.calibration import logit, sigmoid
+from maskstream.core.calibration import EPSILON, logit, sigmoid
 from maskstream.errors import DatasetError
 from maskstream.evaluation.calibration import (
     MIN_SLOPE,
@@ -164,3 +166,11 @@ def test_where_slope_and_intercept_are_undefined(probability: list[float], label
             slope_and_intercept(*data)
     if len(label):
         assert ("calibration_slope" in calibration_metrics(*data)) is not expected
+
+
+def test_slope_and_intercept_where_probabilities_are_certain() -> None:
+    """Two of three right at each end: log odds of ln 2 a slope's way, whatever the network's certainty."""
+    probability = np.array([0, 0, 0, 1, 1, 1], np.float64)
+    slope, intercept = slope_and_intercept(probability, np.array([0, 0, 1, 1, 1, 0], bool))
+    assert slope == pytest.approx(math.log(2) / math.log((1 - EPSILON) / EPSILON), rel=1e-6)
+    assert intercept == pytest.approx(0, abs=1e-9)

@@ -154,7 +154,8 @@ def _newton(design: Array, label: NDArray[np.bool_], offset: Array, centre: Arra
         likelihood = np.sum(np.logaddexp(0.0, log_odds) - label * log_odds)
         return float(likelihood + 0.5 * np.sum(precision * (coefficients - centre) ** 2))
 
-    coefficients = centre.copy()
+    # from no opinion at all: where probabilities are 0 and 1, their own slope leaves no curvature to step by
+    coefficients = np.zeros_like(centre)
     for _ in range(MAX_STEPS):
         log_odds = design @ coefficients + offset
         gradient = design.T @ (sigmoid(log_odds) - label) + precision * (coefficients - centre)
