@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
@@ -23,6 +25,8 @@ CLASSES = ("benign", "malignant")
 
 class FakeRuntime:
     """Answers with fixed objects: `logits` for the anchors nearest to `boxes`, and masks full of 1."""
+
+    roles = ("trunk", "box_head", "class_head", "mask_head")
 
     def __init__(self, boxes: np.ndarray, logits: np.ndarray, probabilities: np.ndarray) -> None:
         self.boxes, self.logits, self.probabilities = boxes.astype(np.float32), logits, probabilities
@@ -81,6 +85,20 @@ def test_anchors_equal_torchvisions() -> None:
     maps = [torch.zeros(1, 1, INPUT_SIZE_HW[0] // s, INPUT_SIZE_HW[1] // s) for s in SETTINGS.anchor_strides]
     (expected,) = generator(ImageList(torch.zeros(1, 3, *INPUT_SIZE_HW), [INPUT_SIZE_HW]), maps)
     np.testing.assert_array_equal(make_anchors(SETTINGS, INPUT_SIZE_HW), expected.numpy())
+
+
+@given(
+    size_hw=st.tuples(st.integers(64, 300), st.integers(64, 300)),
+    strides=st.sampled_from([(8, 16, 32), (4, 8, 16, 32, 64), (32, 32, 64), (16,)]),
+)
+def test_anchors_of_any_input_size_equal_torchvisions(size_hw: tuple[int, int], strides: tuple[int, ...]) -> None:
+    """Where a side is no multiple of a stride, torchvision moves the anchors together; so do we."""
+    sizes = tuple((8.0 * (1 + level), 11.0) for level in range(len(strides)))
+    settings = MaskRcnnSettings(anchor_sizes=sizes, anchor_strides=strides)
+    generator = AnchorGenerator(sizes, (settings.anchor_ratios,) * len(strides))
+    maps = [torch.zeros(1, 1, -(-size_hw[0] // s), -(-size_hw[1] // s)) for s in strides]
+    (expected,) = generator(ImageList(torch.zeros(1, 3, *size_hw), [size_hw]), maps)
+    np.testing.assert_array_equal(make_anchors(settings, size_hw), expected.numpy())
 
 
 def test_deltas_move_boxes_as_torchvision_does() -> None:
@@ -172,6 +190,73 @@ def test_mirror_turns_the_content_not_the_padding() -> None:
     model.segment([Frame(image, 0, 0.0, "test")])
     np.testing.assert_array_equal(seen[1][..., :48], seen[0][..., :48][..., ::-1])
     np.testing.assert_array_equal(seen[1][..., 48:], 0)
+
+
+class PlainRuntime(FakeRuntime):
+    """Without a class head, as torchvision's models are: no context map, a mask for each of two classes."""
+
+    roles = ("trunk", "box_head", "mask_head")
+
+    def _trunk(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+        objectness, deltas, _, level = super()._trunk(image)
+        return objectness, deltas, level
+
+    def _mask_head(self, boxes: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray, ...]:
+        assert len(maps) == 1
+        masks = np.zeros((len(boxes), 2, 28, 28), np.float32)
+        masks[:, 0, :14], masks[:, 1, 14:] = 1, 1  # upper half of the first class, lower half of the second
+        return (masks,)
+
+
+def test_without_a_class_head_the_box_head_names_the_class() -> None:
+    """Background 0.2 and classes 0.2 and 0.6: an object with score 0.8, classes 0.25 and 0.75, the second's mask."""
+    logits = np.log([[0.2, 0.2, 0.6], [0.1, 0.6, 0.3]])
+    runtime = PlainRuntime(np.array([[20, 30, 60, 70], [70, 10, 100, 40]]), logits, np.zeros((2, 2)))
+    (found,) = segmenter(runtime).segment([frame()])
+    np.testing.assert_allclose(found.scores, [0.9, 0.8], atol=1e-5)
+    np.testing.assert_allclose(found.probabilities, [[2 / 3, 1 / 3], [0.25, 0.75]], atol=1e-5)
+    assert [mask.y0 for mask in found.masks] == [10, 50]
+    assert found.areas_px.tolist() == [30 * 15, 40 * 20]
+    assert runtime.called == ["trunk", "box_head", "mask_head"]
+
+
+def test_without_a_class_head_nothing_found_is_an_answer() -> None:
+    runtime = PlainRuntime(np.array([[20, 30, 60, 70]]), np.array([[9.0, -9.0, -9.0]]), np.zeros((1, 2)))
+    assert len(segmenter(runtime).segment([frame()])[0]) == 0
+
+
+def test_the_box_heads_classes_are_averaged_over_the_mirror_image() -> None:
+    """0.75 and 0.25 in the image, even odds in its mirror image: 0.625 and 0.375."""
+
+    class HalfSure(PlainRuntime):
+        def _trunk(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+            objectness, deltas, _ = super()._trunk(image)
+            return objectness, deltas, np.float32([image[0, 0, 0, 0] > image[0, 0, 0, -1]])
+
+        def _box_head(self, boxes: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray, ...]:
+            upright = np.log(np.float32([0.2, 0.6, 0.2]))
+            mirrored = np.log(np.float32([0.2, 0.4, 0.4]))
+            logits = np.tile(upright if maps[0][0] > 0 else mirrored, (len(boxes), 1))
+            return logits, np.zeros((len(boxes), 3, 4), np.float32)
+
+    image = np.zeros((*INPUT_SIZE_HW, 3), np.uint8)
+    image[:, :10] = 255
+    model = segmenter(HalfSure(np.array([[40, 30, 88, 70]]), np.zeros((1, 3)), np.zeros((1, 2))))
+    model.settings = SETTINGS.model_copy(update={"mirror": True, "max_detections": 1})
+    (found,) = model.segment([Frame(image, 0, 0.0, "test")])
+    np.testing.assert_allclose(found.scores, [0.8], atol=1e-5)
+    np.testing.assert_allclose(found.probabilities, [[0.625, 0.375]], atol=1e-5)
+
+
+def test_one_mask_for_all_classes_may_have_an_axis_of_its_own() -> None:
+    class WithAxis(FakeRuntime):
+        def _mask_head(self, boxes: np.ndarray, *maps: np.ndarray) -> tuple[np.ndarray, ...]:
+            return (np.ones((len(boxes), 1, 28, 28), np.float32),)
+
+    runtime = WithAxis(np.array([[20, 30, 60, 70]]), np.array([[-5.0, 5.0]]), np.array([[0.2, 0.8]]))
+    (found,) = segmenter(runtime).segment([frame()])
+    assert found.class_ids.tolist() == [1]
+    assert found.areas_px.tolist() == [40 * 40]
 
 
 def test_boxes_masks_and_areas_come_in_source_pixels() -> None:

@@ -5,10 +5,11 @@ The networks come as graphs by role (`docs/adr/0003-graphs-by-role.md`):
     trunk       image (1, 3, H, W) -> objectness (a,), deltas (a, 4), context map, pyramid maps ...
     box_head    boxes (n, 4), pyramid maps ... -> logits (n, 1 + k), background first; deltas (n, 1 + k, 4)
     class_head  boxes (n, 4), context map -> class probabilities given an object (n, c)
-    mask_head   boxes (n, 4), pyramid maps ... -> mask probabilities (n, m, m)
+    mask_head   boxes (n, 4), pyramid maps ... -> mask probabilities (n, m, m), or (n, k, m, m) with one mask a class
 
-Boxes are in network pixels there. What a detection means: score = 1 - P(background), suppression goes across
-classes, and `probabilities` are those of the classes given that there is an object.
+Without a `class_head` there is no context map either, and the box head's logits tell the classes apart: k = c. Boxes
+are in network pixels there. What a detection means: score = 1 - P(background), suppression goes across classes, and
+`probabilities` are those of the classes given that there is an object.
 """
 
 from __future__ import annotations
@@ -33,12 +34,20 @@ Array = NDArray[np.float32]
 DELTA_WEIGHTS_BOX_HEAD = np.array([10.0, 10.0, 5.0, 5.0], np.float32)
 """Scale of the box head's deltas (Fast R-CNN, Girshick 2015; torchvision's `BoxCoder`)."""
 
+CLASS_HEAD = "class_head"
+"""The role that a model may do without."""
+
 MAX_LOG_SCALE = float(np.log(1000.0 / 16))
 """A box never grows by more than this factor's exponential in one step; torchvision's bound."""
 
 
 class Runtime(Protocol):
     """Runs a model's graphs: arrays in, arrays out."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that can be run."""
+        ...
 
     def run(self, role: str, *arrays: Array) -> tuple[Array, ...]:
         """Outputs of the graph that has this role, for its inputs in order."""
@@ -98,6 +107,7 @@ class MaskRcnnSegmenter:
         self.preprocessing = preprocessing
         self.settings = settings
         self._runtime = runtime
+        self._has_class_head = CLASS_HEAD in runtime.roles
         self._anchors = make_anchors(settings, preprocessing.input_size_hw)
 
     def segment(self, frames: Sequence[Frame], score_threshold: float | None = None) -> list[Detections]:
@@ -113,12 +123,17 @@ class MaskRcnnSegmenter:
         proposals = np.concatenate([sight.proposals for sight in sights])
         if not len(proposals):
             return Detections.empty(self.classes, frame.size_hw)
-        refined, objectness = _mean(self._refine(sight, proposals) for sight in sights)
-        boxes, scores = self._objects(refined, objectness, threshold)
-        if not len(boxes):
+        refined, objectness, of_classes = _mean(self._refine(sight, proposals) for sight in sights)
+        objects, scores = self._objects(refined, objectness, threshold)
+        if not len(objects):
             return Detections.empty(self.classes, frame.size_hw)
-        (probabilities,) = _mean(self._runtime.run("class_head", sight.seen(boxes), sight.context) for sight in sights)
-        (soft_masks,) = _mean(self._soft_masks(sight, boxes) for sight in sights)
+        boxes, probabilities = refined[objects], of_classes[objects]
+        if self._has_class_head:
+            (probabilities,) = _mean(
+                self._runtime.run(CLASS_HEAD, sight.seen(boxes), *sight.context) for sight in sights
+            )
+        best_class = np.argmax(probabilities, axis=1)
+        (soft_masks,) = _mean(self._soft_masks(sight, boxes, best_class) for sight in sights)
         return self._in_source(boxes, scores, probabilities, soft_masks, placement)
 
     def _look(self, image: Array, placement: Placement, mirrored: bool) -> _Sight:
@@ -127,22 +142,27 @@ class MaskRcnnSegmenter:
         if mirrored:
             image = image.copy()
             image[:, :, :width] = image[:, :, :width][:, :, ::-1].copy()
-        objectness, deltas, context, *maps = self._runtime.run("trunk", np.ascontiguousarray(image[None]))
-        sight = _Sight(np.zeros((0, 4), np.float32), context, tuple(maps), width if mirrored else None)
+        objectness, deltas, *maps = self._runtime.run("trunk", np.ascontiguousarray(image[None]))
+        first = 1 if self._has_class_head else 0
+        nothing = np.zeros((0, 4), np.float32)
+        sight = _Sight(nothing, tuple(maps[:first]), tuple(maps[first:]), width if mirrored else None)
         return sight._replace(proposals=sight.seen(self._proposals(objectness, deltas)))
 
-    def _refine(self, sight: _Sight, proposals: Boxes) -> tuple[Boxes, Array]:
-        """Finer boxes of proposals (n, 4), and the scores (n,) of what they hold."""
+    def _refine(self, sight: _Sight, proposals: Boxes) -> tuple[Boxes, Array, Array]:
+        """Finer boxes of proposals (n, 4), the scores (n,) of what they hold, and what the box head calls it (n, k)."""
         seen = sight.seen(proposals)
         logits, deltas = self._runtime.run("box_head", seen, *sight.maps)
         probabilities = softmax(logits)
         best_class = 1 + np.argmax(probabilities[:, 1:], axis=1)
         chosen = deltas[np.arange(len(deltas)), best_class] / DELTA_WEIGHTS_BOX_HEAD
         boxes = box_tools.clip(apply_deltas(seen, chosen), self.preprocessing.input_size_hw)
-        return sight.seen(boxes), 1.0 - probabilities[:, 0]
+        return sight.seen(boxes), 1.0 - probabilities[:, 0], softmax(logits[:, 1:])
 
-    def _soft_masks(self, sight: _Sight, boxes: Boxes) -> tuple[Array, ...]:
+    def _soft_masks(self, sight: _Sight, boxes: Boxes, class_ids: NDArray[np.intp]) -> tuple[Array, ...]:
+        """Mask probabilities (n, m, m) of objects of these classes."""
         (masks,) = self._runtime.run("mask_head", sight.seen(boxes), *sight.maps)
+        if masks.ndim == 4:
+            masks = masks[np.arange(len(masks)), class_ids if masks.shape[1] > 1 else 0]
         return (masks if sight.mirror_width is None else masks[:, :, ::-1],)
 
     def _proposals(self, objectness: Array, deltas: Array) -> Boxes:
@@ -155,14 +175,14 @@ class MaskRcnnSegmenter:
         kept = box_tools.nms(boxes, objectness[best], self.settings.proposal_nms_iou)
         return boxes[kept[: self.settings.proposals]]
 
-    def _objects(self, boxes: Boxes, scores: Array, threshold: float) -> tuple[Boxes, Array]:
-        """Final boxes and scores, best first, after suppression across classes."""
+    def _objects(self, boxes: Boxes, scores: Array, threshold: float) -> tuple[NDArray[np.intp], Array]:
+        """Which boxes are objects, best first, after suppression across classes; and their scores."""
         good = np.flatnonzero((scores >= threshold) & _solid(boxes))
         kept = good[box_tools.nms(boxes[good], scores[good], self.settings.nms_iou)]
-        boxes, scores = boxes[kept], self._doubt_nested(boxes[kept], scores[kept])
-        best = np.argsort(-scores, kind="stable")[: self.settings.max_detections]
-        best = best[scores[best] >= threshold]
-        return boxes[best], scores[best]
+        doubted = self._doubt_nested(boxes[kept], scores[kept])
+        best = np.argsort(-doubted, kind="stable")[: self.settings.max_detections]
+        best = best[doubted[best] >= threshold]
+        return kept[best], doubted[best]
 
     def _doubt_nested(self, boxes: Boxes, scores: Array) -> Array:
         """Scores, best first, less what nesting takes from them."""
@@ -189,10 +209,13 @@ class MaskRcnnSegmenter:
 
 
 class _Sight(NamedTuple):
-    """What the trunk made of an image, or of its mirror image; proposals in the pixels of the image itself."""
+    """What the trunk made of an image, or of its mirror image; proposals in the pixels of the image itself.
+
+    `context` is empty where no class head asks for it.
+    """
 
     proposals: Boxes
-    context: Array
+    context: tuple[Array, ...]
     maps: tuple[Array, ...]
     mirror_width: int | None
 
@@ -212,7 +235,8 @@ def _mean(answers: Iterable[tuple[Array, ...]]) -> tuple[Array, ...]:
 def make_anchors(settings: MaskRcnnSettings, input_size_hw: tuple[int, int]) -> Boxes:
     """Anchors (a, 4) in torchvision's order: level, row, column, then size fastest within ratio.
 
-    The four numbers of a base anchor are rounded to whole pixels, as torchvision's `AnchorGenerator` does.
+    As torchvision's `AnchorGenerator` does, the four numbers of a base anchor are rounded to whole pixels, and anchors
+    lie a whole number of pixels apart: the stride, or less where the input is no multiple of it.
     """
     height, width = input_size_hw
     roots = np.sqrt(np.array(settings.anchor_ratios, np.float32))
@@ -222,7 +246,7 @@ def make_anchors(settings: MaskRcnnSettings, input_size_hw: tuple[int, int]) -> 
         widths = np.outer(1 / roots, np.array(sizes, np.float32)).ravel()
         base = np.round(np.stack([-widths, -heights, widths, heights], axis=1) / 2)
         rows, columns = -(-height // stride), -(-width // stride)
-        y, x = np.meshgrid(np.arange(rows) * stride, np.arange(columns) * stride, indexing="ij")
+        y, x = np.meshgrid(np.arange(rows) * (height // rows), np.arange(columns) * (width // columns), indexing="ij")
         shifts = np.stack([x, y, x, y], axis=-1).reshape(-1, 1, 4)
         levels.append((shifts + base[None]).reshape(-1, 4))
     return np.concatenate(levels).astype(np.float32)

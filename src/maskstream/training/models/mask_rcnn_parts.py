@@ -1,7 +1,7 @@
 """The parts of Mask R-CNN, from torchvision, for every backbone; names and shapes are those of torchvision's models.
 
-Under half precision the networks compute in it, while anchors, boxes and losses stay float32: torchvision places anchors
-in the type of the maps, and bfloat16 knows no odd numbers above 256.
+Under half precision the networks compute in it, while anchors, boxes and losses stay float32: torchvision places
+anchors in the type of the maps, and bfloat16 knows no odd numbers above 256.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Backbone(NamedTuple):
     ----------
     make : builds it.
     taps : child -> channels of its map, from the finest map to the coarsest, which has stride 32.
-    strides : of the levels in network pixels; one more than taps where proposals see a level that nothing is pooled from.
+    strides : of the levels in network pixels; one more than taps where proposals see a level that nothing is pooled
+        from.
     box_features : width of the box head.
     """
 
@@ -187,7 +188,7 @@ def _norm(model: MaskRcnnModel) -> type[nn.Module]:
     return frozen if model.norm == "frozen" else nn.BatchNorm2d
 
 
-class _Anchors(AnchorGenerator):
+class _Anchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no types
     """Anchors in float32, whatever the maps are."""
 
     def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
@@ -196,7 +197,7 @@ class _Anchors(AnchorGenerator):
         return anchors
 
 
-class _RpnHead(RPNHead):
+class _RpnHead(RPNHead):  # type: ignore[misc]  # torchvision has no types
     """Objectness and deltas in float32, whatever the maps are."""
 
     def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
