@@ -8,6 +8,7 @@ one file, so that a kill never leaves half of a state.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,33 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torchvision.models import get_weight
 
 from maskstream.core.files import whole_file
-from maskstream.errors import CheckpointError
-from maskstream.media.download import is_offline
-from maskstream.training.models import MaskRcnn
+from maskstream.errors import CheckpointError, OutputError
 from maskstream.training.recipe import Recipe
+from maskstream.training.recipe_file import parse_recipe
 
-TORCHVISION_PREFIX = "torchvision:"
+BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
 
 
-def save_weights(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write tensors, and facts about them as JSON in the file's metadata; whole or not at all."""
+def save_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors, and facts about them as JSON in the file's metadata; whole or not at all.
+
+    Raises
+    ------
+    OutputError : the disk is full or the folder cannot be written; what stood at `path` is still there.
+    """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with whole_file(path) as temporary:
-        save_file(plain, temporary, metadata={"facts": json.dumps(facts)})
+        try:
+            save_file(plain, temporary, metadata={"facts": json.dumps(facts)})
+        except SafetensorError as error:  # what its own code says of a full disk
+            raise OutputError(
+                path,
+                expected="a place with room for a checkpoint",
+                found=str(error),
+                remedy="free space and go on with --resume; the last checkpoint is kept",
+            ) from error
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -50,7 +62,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
 
 
-def load_into(module: nn.Module, weights: dict[str, Tensor], place: object) -> None:
+def load_into(module: nn.Module, weights: Mapping[str, Tensor], place: object) -> None:
     """Fill a module with weights that must fit it exactly.
 
     Raises
@@ -75,87 +87,42 @@ def load_into(module: nn.Module, weights: dict[str, Tensor], place: object) -> N
     module.load_state_dict(weights)
 
 
-def load_initial(model: MaskRcnn, initial_weights: str) -> None:
-    """Start a model from a checkpoint of this architecture, or its backbone from ImageNet weights.
-
-    Parameters
-    ----------
-    initial_weights : a checkpoint of `maskstream train`; a safetensors file in torchvision's `mobilenet_v2` layout;
-        or `torchvision:NAME`, which torchvision downloads.
-
-    Raises
-    ------
-    CheckpointError : it is missing or broken, or its tensors do not fit.
-    """
-    facts: dict[str, Any]
-    if initial_weights.startswith(TORCHVISION_PREFIX):
-        weights, facts = _from_torchvision(initial_weights.removeprefix(TORCHVISION_PREFIX)), {}
-    else:
-        weights, facts = load_weights(Path(initial_weights))
-    if "recipe" in facts:
-        load_into(model, weights, initial_weights)
-        return
-    own = model.backbone.state_dict()
-    taken = {name.removeprefix("features."): value for name, value in weights.items() if name.startswith("features.")}
-    load_into(model.backbone, {name: value for name, value in taken.items() if name in own}, initial_weights)
-
-
-def _from_torchvision(name: str) -> dict[str, Tensor]:
-    if is_offline():
-        raise CheckpointError(
-            name,
-            expected="weights on this machine",
-            found="MASKSTREAM_OFFLINE=1, which forbids their download",
-            remedy="name a safetensors file as initial_weights, or unset MASKSTREAM_OFFLINE",
-        )
-    try:
-        return dict(get_weight(name).get_state_dict(progress=True, check_hash=True))
-    except (ValueError, OSError, RuntimeError) as error:
-        raise CheckpointError(
-            name, expected="torchvision weights", found=str(error), remedy="check the name and the connection"
-        ) from error
-
-
-def resume_tensors(model: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def resume_tensors(
+    model: nn.Module, average: Mapping[str, Tensor], optimiser: torch.optim.Optimizer | None
+) -> dict[str, Tensor]:
     """Everything a run needs to go on, as named tensors."""
-    moments = {
-        f"optimiser.{index}.{name}": value
-        for index, state in optimiser.state_dict()["state"].items()
-        for name, value in state.items()
-    }
+    moments = optimiser.state_dict()["state"] if optimiser else {}
     return (
         {f"model.{name}": value for name, value in model.state_dict().items()}
         | {f"average.{name}": value for name, value in average.items()}
-        | moments
+        | {f"optimiser.{index}.{name}": value for index, state in moments.items() for name, value in state.items()}
     )
 
 
-def restore(
-    tensors: dict[str, Tensor],
-    model: nn.Module,
-    average: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    place: Path,
-) -> None:
-    """Undo `resume_tensors`."""
-    load_into(model, _under("model.", tensors), place)
-    for name, value in _under("average.", tensors).items():
-        average[name].copy_(value)
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimiser the moments among `resume_tensors`."""
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in _under("optimiser.", tensors).items():
+    for key, value in under("optimiser.", tensors).items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def recipe_of(facts: dict[str, Any], place: Path) -> Recipe:
-    """The recipe that stands in a checkpoint's metadata."""
+def recipe_of(facts: Mapping[str, Any], place: Path) -> Recipe:
+    """The recipe that stands in a checkpoint's metadata.
+
+    Raises
+    ------
+    CheckpointError : there is none.
+    RecipeError : it is none of this version's.
+    """
     if "recipe" not in facts:
         raise CheckpointError(
             place, expected="a recipe in the metadata", found="none", remedy="use a checkpoint of `maskstream train`"
         )
-    return Recipe.model_validate(facts["recipe"])
+    return parse_recipe(facts["recipe"], place)

@@ -144,7 +144,8 @@ class DataRecipe(Part):
     batch_size : images of one step, over all devices; `accumulate` of them in turn make one step of the optimiser.
     balance : how strongly rare labels are drawn more often: 0 as they come, 1 all labels equally often.
     workers : processes that load and augment; 0 does it in the training process.
-    cache_mb : memory of each of them for decoded images.
+    cache_mb : memory of each of them for images that are decoded and fitted.
+    limit : use the first so many images of each split only; null: all.
     """
 
     train: str = "train"
@@ -157,6 +158,7 @@ class DataRecipe(Part):
     balance: Share = 0.0
     workers: Annotated[int, Field(ge=0)] = 1
     cache_mb: NotNegative = 1024.0
+    limit: Count | None = None
 
 
 class AugmentationRecipe(Part):
@@ -311,7 +313,8 @@ class Recipe(Part):
     ----------
     about : what the recipe is for, in a sentence.
     classes : what the model answers with, in the order of their ids; empty: the dataset's own.
-    labels : finer labels that the model learns, each with its class; read from the image attribute `label`. Empty: the classes.
+    labels : finer labels that a context class head learns, each with its class; read from the image attribute `label`.
+        Empty: the classes.
     positive : the class whose percentage is judged and calibrated, or null.
     initial_weights : a checkpoint or run folder; a safetensors or weights-only .pth file in torchvision's layout of the whole model
         or of its backbone; `torchvision:NAME`, which torchvision downloads; or null for none.
@@ -362,6 +365,8 @@ class Recipe(Part):
         if self.labels and set(self.labels.values()) != set(self.classes):
             unknown = ", ".join(sorted(set(self.labels.values()) ^ set(self.classes)))
             raise ValueError(f"labels must name each of the classes and no other: {unknown}")
+        if self.labels and getattr(self.model, "class_head", None) != "context":
+            raise ValueError("labels are learned by Mask R-CNN with class_head: context only; leave them out")
         if self.positive is not None and self.classes and self.positive not in self.classes:
             raise ValueError(f"positive must be one of {', '.join(self.classes)}, not {self.positive!r}")
         return self

@@ -72,7 +72,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         near = difflib.get_close_matches(str(path), shipped_recipes(), n=1)
-        remedy = f"did you mean {near[0]!r}?" if near else f"check the path, or name one of: {', '.join(shipped_recipes())}"
+        remedy = (
+            f"did you mean {near[0]!r}?" if near else f"check the path, or name one of: {', '.join(shipped_recipes())}"
+        )
         raise RecipeError(path, expected="a recipe", found=str(error.strerror), remedy=remedy) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(path, expected="a YAML file", found=str(error), remedy="correct the file") from error

@@ -22,7 +22,6 @@ class Sample:
     class_ids : (n,) int64, 0-based.
     label_ids : (n,) int64, ids of the finer labels; `UNKNOWN` where only the class is known.
     image_class : class of the image as a whole, or `UNKNOWN`.
-    image_label : finer label of the image as a whole, or `UNKNOWN`.
     content_hw : height and width of the part, from the top left corner, that the image fills; the rest is padding.
     """
 
@@ -31,7 +30,6 @@ class Sample:
     class_ids: NDArray[np.int64]
     label_ids: NDArray[np.int64]
     image_class: int = UNKNOWN
-    image_label: int = UNKNOWN
     content_hw: tuple[int, int] = (0, 0)
 
     @property

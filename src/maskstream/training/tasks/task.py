@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from maskstream.data.dataset import Dataset
+from maskstream.data.dataset import Dataset, ImageRecord
 from maskstream.evaluation.judge import Metrics
+from maskstream.training.models.graph_part import GraphPart
 from maskstream.training.recipe import Recipe
 from maskstream.training.sample import Sample
 
@@ -34,23 +37,25 @@ class TrainingTask(Protocol):
         ...
 
     def collate(self, targets: Sequence[Any]) -> Any:
-        """The truths of a batch as the model's losses take them."""
+        """The truths of a batch as `losses` takes them, still on the CPU."""
         ...
 
     def losses(self, model: nn.Module, images: Tensor, targets: Any) -> Losses:
-        """Every component of the loss of a batch of images (b, 3, H, W)."""
+        """Every component of the loss of a batch of images (b, 3, H, W), by one call of the model."""
         ...
 
     def total(self, losses: Losses) -> Tensor:
         """The weighted sum that is minimised."""
         ...
 
-    def graphs(self, model: nn.Module) -> dict[str, nn.Module]:
+    def graphs(self, model: nn.Module) -> dict[str, GraphPart]:
         """The parts that are deployed, by role, in evaluation mode."""
         ...
 
-    def validate(
-        self, model: nn.Module, dataset: Dataset, split: str, on_image: Callable[[], None] = lambda: None
-    ) -> Metrics:
-        """Metrics of a model on a split, by their flat names, through the code that judges deployed models."""
+    def validate(self, model: nn.Module, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
+        """Metrics of a model on images, by their flat names, through the code that judges deployed models."""
+        ...
+
+    def show(self, model: nn.Module, record: ImageRecord) -> NDArray[np.uint8]:
+        """An image (h, w, 3) with the model's answer drawn on it."""
         ...

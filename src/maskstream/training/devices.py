@@ -1,0 +1,72 @@
+"""Where a run computes: CPU or GPU, in one process or several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
+
+from maskstream.errors import RecipeError
+from maskstream.training.recipe import Recipe
+
+ACCELERATORS = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """What a run computes on.
+
+    Attributes
+    ----------
+    accelerator : one of `ACCELERATORS`; "auto" takes a GPU where there is one.
+    count : processes, each with a device of its own; on a CPU they share its cores.
+    """
+
+    accelerator: str = "auto"
+    count: int = 1
+
+
+def make_fabric(recipe: Recipe, devices: Devices) -> Fabric:
+    """Start the processes of a run; in every one but the first this is where it begins.
+
+    Raises
+    ------
+    RecipeError : there is no such device, or not so many, or they cannot share the batch size.
+    """
+    _refuse_missing(devices)
+    # heads that a batch without objects leaves out have no gradient, which DDP must be told
+    strategy = DDPStrategy(find_unused_parameters=True) if devices.count > 1 else "auto"
+    fabric = Fabric(
+        accelerator=devices.accelerator, devices=devices.count, strategy=strategy, precision=recipe.precision
+    )
+    fabric.launch()
+    if recipe.data.batch_size % fabric.world_size:
+        raise RecipeError(
+            "data.batch_size",
+            expected=f"a multiple of the {fabric.world_size} devices that share it",
+            found=str(recipe.data.batch_size),
+            remedy=f"try --set data.batch_size={-(-recipe.data.batch_size // fabric.world_size) * fabric.world_size}",
+        )
+    return fabric
+
+
+def _refuse_missing(devices: Devices) -> None:
+    if devices.accelerator not in ACCELERATORS:
+        raise _wrong("--device", f"one of {', '.join(ACCELERATORS)}", repr(devices.accelerator), "name one of them")
+    if devices.count < 1:
+        raise _wrong("--devices", "at least 1", str(devices.count), "name how many devices to use")
+    gpus = torch.cuda.device_count()
+    if devices.accelerator == "cuda" and not gpus:
+        raise _wrong(
+            "--device cuda", "an NVIDIA GPU that PyTorch can use", "none", "use --device cpu, or see the driver"
+        )
+    if devices.accelerator == "mps" and not torch.backends.mps.is_available():
+        raise _wrong("--device mps", "an Apple GPU that PyTorch can use", "none", "use --device cpu")
+    if (devices.accelerator == "cuda" or (devices.accelerator == "auto" and gpus)) and devices.count > gpus:
+        raise _wrong("--devices", f"at most the {gpus} GPUs of this machine", str(devices.count), "name fewer")
+
+
+def _wrong(place: str, expected: str, found: str, remedy: str) -> RecipeError:
+    return RecipeError(place, expected=expected, found=found, remedy=remedy)

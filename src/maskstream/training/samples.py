@@ -1,0 +1,220 @@
+"""A dataset as samples: which images are learned from, and each fitted into the network's input and augmented."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstream.core.detections import Detections
+from maskstream.core.masks import CroppedMask
+from maskstream.data.dataset import Dataset, ImageRecord
+from maskstream.errors import RecipeError
+from maskstream.evaluation.split import match_classes
+from maskstream.inference.preprocess import Placement, Preprocessing
+from maskstream.media.sample import SampleClip
+from maskstream.training.augment import Augmentation
+from maskstream.training.draws import Draw
+from maskstream.training.recipe import DataRecipe, Recipe, SyntheticRecipe
+from maskstream.training.sample import UNKNOWN, Sample
+
+LABEL = "label"
+"""Attribute of an image that holds its finer label."""
+
+
+def split_records(data: DataRecipe, dataset: Dataset) -> dict[str, tuple[ImageRecord, ...]]:
+    """The images to learn from (`train`), to choose by (`val`), and to keep for the end (`test`, where there are any).
+
+    Images that the recipe names go where it says; the others follow the dataset's splits.
+
+    Raises
+    ------
+    RecipeError : a named image is not in the dataset, or in two places.
+    DatasetError : the dataset lacks a split.
+    """
+    return {split: records[: data.limit] for split, records in _whole_splits(data, dataset).items()}
+
+
+def _whole_splits(data: DataRecipe, dataset: Dataset) -> dict[str, tuple[ImageRecord, ...]]:
+    named = {"test": set(data.test_images), "val": set(data.val_images)}
+    if not any(named.values()):
+        splits = {"train": dataset.records(data.train), "val": dataset.records(data.val)}
+        return splits | ({"test": dataset.records("test")} if "test" in dataset.splits else {})
+    _refuse_unknown(named, dataset)
+    both = named["test"] & named["val"]
+    if both:
+        raise RecipeError(
+            "data.test_images, data.val_images",
+            expected="no image in both",
+            found=", ".join(sorted(both)),
+            remedy="name each image once",
+        )
+    known = {record.name: record for record in _with_splits(data, dataset)}
+    val = named["val"] or {name for name in dataset.splits.get(data.val, ()) if name not in named["test"]}
+    train = tuple(record for name, record in known.items() if name not in named["test"] | val)
+    by_name = {record.name: record for record in dataset.images}
+    return {
+        "train": train,
+        "val": tuple(by_name[name] for name in sorted(val)),
+        "test": tuple(by_name[name] for name in data.test_images),
+    }
+
+
+def _with_splits(data: DataRecipe, dataset: Dataset) -> tuple[ImageRecord, ...]:
+    """The images of the splits that are learned from and validated on; all where there are no splits."""
+    if not dataset.splits:
+        out = {entry.image for entry in dataset.left_out}
+        return tuple(record for record in dataset.images if record.name not in out)
+    return (*dataset.records(data.train), *dataset.records(data.val))
+
+
+def _refuse_unknown(named: dict[str, set[str]], dataset: Dataset) -> None:
+    names = {record.name for record in dataset.images}
+    for split, wanted in named.items():
+        if unknown := sorted(wanted - names):
+            raise RecipeError(
+                f"data.{split}_images",
+                expected=f"images of {dataset.folder}",
+                found=", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""),
+                remedy="name images as annotations.json does, or leave this out and use the dataset's splits",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What one sample is made of: an image, and the window of it that is seen (y0, x0, height, width), or None for all."""
+
+    record: ImageRecord
+    window: tuple[int, int, int, int] | None = None
+
+
+class SampleMaker:
+    """Samples of items, fitted into the input once and kept as long as the cache has room.
+
+    Parameters
+    ----------
+    dataset : whose classes the items' ids are of.
+    """
+
+    def __init__(self, items: Sequence[Item], recipe: Recipe, dataset: Dataset) -> None:
+        self.items = items
+        self.recipe = recipe
+        self.preprocessing = Preprocessing(recipe.input_size_hw)
+        self.augmentation = Augmentation(recipe.augmentation)
+        self._class_ids = match_classes(dataset, recipe.classes)
+        self._label_ids = {name: index for index, name in enumerate(recipe.label_names)}
+        self._fitted = _Cache(round(recipe.data.cache_mb * 2**20))
+
+    def sample(self, draw: Draw) -> Sample:
+        """The drawn item as the network will see it, but for the scale of its colours."""
+        fitted = self.fitted(draw.index)
+        if draw.seed is None:
+            return fitted
+        partner = None if draw.partner is None else self.fitted(draw.partner)
+        return self.augmentation(fitted, np.random.default_rng(draw.seed), partner)
+
+    def fitted(self, index: int) -> Sample:
+        """An item, or synthetic scene -1 - index, in network pixels and unchanged."""
+        if (kept := self._fitted.get(index)) is not None:
+            return kept
+        made = self._of_item(self.items[index]) if index >= 0 else self._of_scene(-1 - index)
+        self._fitted.put(index, made)
+        return made
+
+    def name(self, index: int) -> str:
+        """What an item, or synthetic scene, is called in messages."""
+        if index < 0:
+            return f"synthetic scene {-1 - index}"
+        item = self.items[index]
+        return item.record.name if item.window is None else f"{item.record.name} at {item.window}"
+
+    def labels(self, item: Item) -> tuple[str, ...]:
+        """Names of what an item shows, for balancing: the finer label, the image's class, or those of its objects."""
+        record = item.record
+        if (label := record.attributes.get(LABEL)) in self._label_ids:
+            return (str(label),)
+        if record.class_id is not None:
+            return (self.recipe.classes[self._class_ids[record.class_id]],)
+        ids = {annotation.class_id for annotation in record.annotations}
+        return tuple(sorted(self.recipe.classes[self._class_ids[class_id]] for class_id in ids))
+
+    def _of_item(self, item: Item) -> Sample:
+        record = item.record
+        image = record.read_image()
+        annotations = [a for a in record.annotations if not (a.iscrowd and self.recipe.task == "instance")]
+        masks = [annotation.mask(record.size_hw) for annotation in annotations]
+        class_ids = np.array([self._class_ids[annotation.class_id] for annotation in annotations], np.int64)
+        image_class = UNKNOWN if record.class_id is None else self._class_ids[record.class_id]
+        label = self._label_of(record)
+        label_ids = np.array([self._object_label(class_id, label) for class_id in class_ids.tolist()], np.int64)
+        return replace(self._fit(image, masks, class_ids, label_ids), image_class=image_class)
+
+    def _label_of(self, record: ImageRecord) -> int:
+        return self._label_ids.get(str(record.attributes.get(LABEL)), UNKNOWN) if self.recipe.labels else UNKNOWN
+
+    def _object_label(self, class_id: int, image_label: int) -> int:
+        """The image's finer label where it belongs to the object's class; the class itself where there are no finer ones."""
+        if not self.recipe.labels:
+            return class_id
+        return image_label if image_label in self.recipe.labels_of_class[class_id] else UNKNOWN
+
+    def _of_scene(self, number: int) -> Sample:
+        image, truth = synthetic_scene(self.recipe.synthetic or SyntheticRecipe(), number)
+        unknown = np.full(len(truth), UNKNOWN, np.int64)
+        return self._fit(image, truth.masks, truth.class_ids, unknown if self.recipe.labels else truth.class_ids)
+
+    def _fit(
+        self,
+        image: NDArray[np.uint8],
+        masks: Sequence[CroppedMask],
+        class_ids: NDArray[np.int64],
+        label_ids: NDArray[np.int64],
+    ) -> Sample:
+        size_hw = (image.shape[0], image.shape[1])
+        placement = Placement.fit(size_hw, self.preprocessing.input_size_hw)
+        height, width = placement.content_size_hw
+        mean = np.round(np.array(self.preprocessing.mean) * 255).astype(np.uint8)
+        full = np.tile(mean, (*self.preprocessing.input_size_hw, 1))
+        full[:height, :width] = placement.image_to_input(image)
+        dense = np.zeros((len(masks), *self.preprocessing.input_size_hw), np.uint8)
+        for row, mask in enumerate(masks):
+            dense[row] = placement.mask_to_input(mask.dense(size_hw))
+        return Sample(full, dense, class_ids, label_ids, content_hw=placement.content_size_hw)
+
+
+def items_of(records: Iterable[ImageRecord], recipe: Recipe) -> tuple[list[Item], list[float]]:
+    """The items of images, and how often each is seen in an epoch."""
+    items = [Item(record) for record in records]
+    return items, [1.0] * len(items)
+
+
+def synthetic_scene(recipe: SyntheticRecipe, number: int) -> tuple[NDArray[np.uint8], Detections]:
+    """Image and truth of synthetic scene `number`: one frame of a clip of its own."""
+    rng = np.random.default_rng([recipe.first_seed, number])
+    plain = rng.random() < recipe.plain_share
+    clip = SampleClip(seed=recipe.first_seed + number, moles=0 if plain else None)
+    return clip.render(int(rng.integers(clip.frame_count)))
+
+
+class _Cache:
+    """The latest samples, up to a number of bytes."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._held_bytes = 0
+        self._samples: OrderedDict[int, Sample] = OrderedDict()
+
+    def get(self, index: int) -> Sample | None:
+        if index in self._samples:
+            self._samples.move_to_end(index)
+        return self._samples.get(index)
+
+    def put(self, index: int, sample: Sample) -> None:
+        self._samples[index] = sample
+        self._held_bytes += sample.image.nbytes + sample.masks.nbytes
+        while self._held_bytes > self._limit_bytes and self._samples:
+            _, dropped = self._samples.popitem(last=False)
+            self._held_bytes -= dropped.image.nbytes + dropped.masks.nbytes

@@ -1,0 +1,102 @@
+"""Semantic segmentation: which class each pixel belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from maskstream.core.frame import Frame
+from maskstream.core.segmenter import Segmenter
+from maskstream.data.dataset import Dataset, ImageRecord
+from maskstream.draw.overlay import draw_overlay
+from maskstream.evaluation.judge import Metrics
+from maskstream.evaluation.regions import RegionJudge
+from maskstream.evaluation.split import match_classes, segment_records
+from maskstream.inference.preprocess import Preprocessing
+from maskstream.inference.regions import RegionSegmenter, RegionSettings
+from maskstream.training.losses import LossSum
+from maskstream.training.models.graph_part import GraphPart
+from maskstream.training.models.region_graphs import graphs
+from maskstream.training.models.unet import build_region_model, encoder_of
+from maskstream.training.recipe import PlainSegmentationModel, Recipe, UnetModel
+from maskstream.training.sample import Sample
+from maskstream.training.tasks.class_weights import class_weights
+from maskstream.training.tasks.task import Losses
+from maskstream.training.torch_runtime import TorchRuntime
+
+BACKGROUND = "background"
+
+
+class SemanticTask:
+    """A class for each pixel; one class against the background, or several."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        if not isinstance(recipe.model, UnetModel | PlainSegmentationModel):
+            raise TypeError(f"{recipe.model.architecture} does not segment regions")
+        self.recipe = recipe
+        self._settings: UnetModel | PlainSegmentationModel = recipe.model
+        pixelwise = "bce" if len(recipe.classes) == 1 else "cross_entropy"
+        weights = class_weights(recipe.loss, (BACKGROUND, *recipe.classes))
+        self._outputs = 1 if len(recipe.classes) == 1 else 1 + len(recipe.classes)
+        self._loss = LossSum(recipe.loss, {pixelwise: 1.0, "dice": 1.0}, weights, self._outputs)
+
+    def build_model(self) -> nn.Module:
+        """The untrained model: one output for one class, else one a class and one for the background."""
+        return build_region_model(self._settings, self._outputs)
+
+    def pretrained_part(self, model: nn.Module) -> nn.Module:
+        """The encoder."""
+        return encoder_of(model)
+
+    def target(self, sample: Sample) -> Tensor:
+        """Label map (H, W) int64: 0 for the background, class id + 1 elsewhere; later objects lie over earlier ones."""
+        label_map = np.zeros(sample.size_hw, np.int64)
+        for mask, class_id in zip(sample.masks, sample.class_ids, strict=True):
+            label_map[mask > 0] = class_id + 1
+        return torch.from_numpy(label_map)
+
+    def collate(self, targets: Sequence[Tensor]) -> Tensor:
+        """Label maps (b, H, W)."""
+        return torch.stack(list(targets))
+
+    def losses(self, model: nn.Module, images: Tensor, targets: Tensor) -> Losses:
+        """The losses that the recipe names."""
+        losses: Losses = self._loss(model(images), targets.to(images.device))
+        return losses
+
+    def total(self, losses: Losses) -> Tensor:
+        """The weighted sum."""
+        return self._loss.total(losses)
+
+    def graphs(self, model: nn.Module) -> dict[str, GraphPart]:
+        """The whole network."""
+        return graphs(model, self.recipe.input_size_hw)
+
+    def segmenter(self, model: nn.Module) -> Segmenter:
+        """A Segmenter around a PyTorch model, with the decoder that deployed models use."""
+        return RegionSegmenter(
+            self.recipe.name,
+            self.recipe.classes,
+            TorchRuntime(self.graphs(model), next(model.parameters()).device),
+            Preprocessing(self.recipe.input_size_hw),
+            RegionSettings(),
+            score_threshold=0.0,
+        )
+
+    def validate(self, model: nn.Module, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
+        """The figures of `evaluation.regions`."""
+        verdict = RegionJudge(self.recipe.classes)
+        class_ids = match_classes(dataset, self.recipe.classes)
+        for truth, found in segment_records(records, self.segmenter(model), class_ids, 0.0):
+            verdict.add(truth, found)
+        return verdict.metrics()
+
+    def show(self, model: nn.Module, record: ImageRecord) -> NDArray[np.uint8]:
+        """The image with its regions."""
+        image = record.read_image()
+        (found,) = self.segmenter(model).segment([Frame(image, 0, 0.0, record.name)])
+        return draw_overlay(image, found)
