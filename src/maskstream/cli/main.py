@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from maskstream import __version__
-from maskstream.cli import data
+from maskstream.cli import data, models
 from maskstream.cli.annotate import annotate
 from maskstream.cli.doctor import doctor
 from maskstream.cli.evaluate import evaluate
@@ -33,6 +33,7 @@ app.command()(evaluate)
 app.command()(train)
 app.command()(export)
 app.command()(doctor)
+app.add_typer(models.app, name="models", help="Models: show what one is made of.")
 app.add_typer(data.app, name="data", help="Labelled datasets: import, check, split, describe and export them.")
 
 

@@ -87,20 +87,19 @@ def _content(run: TrainingRun, groups: Sequence[Group]) -> dict[str, Any]:
 
 def verdict(run: TrainingRun) -> str:
     """The first sentence: the best metric and its epoch, or how far the run has come without one."""
-    steps = run.steps_done
-    total = run.facts.get("total_steps")
-    done = f"step {words.number(steps)}" + (f" of {words.number(total)}" if total else "")
-    if not steps:
+    if not run.steps_done:
         return "The run has not finished its first step."
+    total = run.facts.get("total_steps")
+    done = f"step {words.number(run.steps_done)}" + (f" of {words.number(total)}" if total else "")
     if run.best is None:
-        return f"The run is at {done}, epoch {epoch_text(run.last_epoch)}; no validation has named a best checkpoint."
+        chosen = (run.recipe.get("validation") or {}).get("best")
+        why = "no validation yet" if chosen else "no metric is chosen by, so the latest checkpoint counts as the best"
+        return f"The run is at {done}, epoch {epoch_text(run.last_epoch)}; {why}."
     name, score, row = run.best
     count = int(np.isfinite(score).sum())
     among = "the only validation so far" if count == 1 else f"the best of {words.number(count)} validations"
-    mean = "the mean of " if " and " in name else ""
-    return (
-        f"{mean}{name} is {score[row]:.4g} after epoch {epoch_text(run.validations.epoch[row])}, {among} up to {done}."
-    )
+    name = f"The mean of {name}" if " and " in name else name
+    return f"{name} is {score[row]:.4g} after epoch {epoch_text(run.validations.epoch[row])}, {among} up to {done}."
 
 
 def epoch_text(epoch: float) -> str:

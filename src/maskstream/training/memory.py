@@ -7,7 +7,7 @@ import sys
 import psutil
 import torch
 
-MB = 2**20
+MB = 1e6
 
 
 def peak_memory_mb() -> float:

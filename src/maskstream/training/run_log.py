@@ -60,6 +60,7 @@ class RunLog:
         self._total_steps, self._first_step, self._every, self._batch_size = total_steps, first_step, every, batch_size
         self._means = _Means()
         self._memory_mb = 0.0
+        self._done = 0
         console = Console(soft_wrap=True)
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -122,6 +123,7 @@ class RunLog:
         values |= {"images_per_s": round(self._batch_size / step_s, 3), "memory_mb": round(self._memory_mb)}
         self._append_row({"step": step, "epoch": epoch, "stage": stage} | values)
         self._means.add(values)
+        self._done += 1
         self._bars.update(self._bar, completed=step)
         if line_is_due:
             means = self._means.take()
@@ -198,7 +200,7 @@ class RunLog:
 
     def _time_to_go(self, step: int) -> str:
         """By the mean pace since this process began, validations within."""
-        pace_s = (time.perf_counter() - self._entered) / (step - self._first_step)
+        pace_s = (time.perf_counter() - self._entered) / self._done
         return str(datetime.timedelta(seconds=round(pace_s * (self._total_steps - step))))
 
     def _drop_later_samples(self) -> None:
