@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskstream.errors import RecipeError
 from maskstream.training.recipe import LossRecipe
@@ -29,7 +29,7 @@ SMOOTH = 0.5
 """Pixels added above and below the line of a Tversky index (so 1 in a Dice), so that two empty masks agree."""
 
 
-class LossSum(nn.Module):
+class LossSum:
     """Several losses of one batch, and their weighted sum.
 
     - `bce`, `cross_entropy`: of one output, and of several.
@@ -49,18 +49,15 @@ class LossSum(nn.Module):
     RecipeError : a loss is unknown or does not suit K outputs, no weight is above 0, or class weights are missing.
     """
 
-    class_weights: Tensor | None
-
     def __init__(
         self, recipe: LossRecipe, default: Mapping[str, float], class_weights: Tensor | None, outputs: int
     ) -> None:
-        super().__init__()
         self.recipe = recipe
         self.weights = dict(recipe.weights or default)
+        self.class_weights = class_weights
         _check(self.weights, class_weights, outputs)
-        self.register_buffer("class_weights", class_weights, persistent=False)
 
-    def forward(self, logits: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    def __call__(self, logits: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """Each loss by its name, a float32 scalar without its weight.
 
         Parameters
@@ -87,7 +84,7 @@ class LossSum(nn.Module):
             # the clamp keeps the slope of a power below 1 finite where the truth is certain
             surprise = surprise * (1 - torch.exp(-surprise)).clamp(min=1e-6) ** self.recipe.focal_gamma
         if self.class_weights is not None:
-            surprise = surprise * self.class_weights[truth]
+            surprise = surprise * self.class_weights.to(truth.device)[truth]
         pixels = known.flatten(start_dim=1) if known.ndim > 1 else known[:, None]
         per_image = (surprise.reshape(pixels.shape) * pixels).sum(dim=1) / pixels.sum(dim=1).clamp(min=1)
         return per_image.mean()
