@@ -242,9 +242,9 @@ def test_a_polygon_and_its_mask_move_alike(
     # a mask's edge is half a pixel off at most and a quarter on average; another quarter comes from sampling it again
     assert np.count_nonzero(found ^ expected) <= 0.5 * grain_px * np.hypot(*edges.T).sum() + 4
     if expected[1:-1, 1:-1].sum() == expected.sum():
-        assert found.sum() / expected.sum() == pytest.approx(1, abs=0.15)
+        assert found.sum() / expected.sum() == pytest.approx(1, abs=0.2)
         centre_px = np.argwhere(found).mean(axis=0) - np.argwhere(expected).mean(axis=0)
-        assert np.abs(centre_px).max() < 0.25 * grain_px
+        assert np.abs(centre_px).max() < 0.4 * grain_px
 
 
 def test_masks_that_move_keep_their_area_and_place_on_average() -> None:
@@ -283,13 +283,12 @@ def test_points_follow_the_pixels_that_they_mark(seed: int, x: float, y: float) 
 @settings(deadline=None, max_examples=40)
 def test_a_mask_moves_as_its_picture_does(seed: int) -> None:
     """The same pixels as a mask, warped in its box only, and as a white shape in the whole image."""
-    mask = mask_tools.from_polygons([ellipse((20.4, 60.1), (6, 40), 0.3)], (96, 128)).dense((96, 128)).astype(np.uint8)
+    mask = mask_tools.from_polygons([ellipse((60.4, 48.1), (6, 40), 0.3)], (96, 128)).dense((96, 128)).astype(np.uint8)
     sample = replace(make_sample((96, 128), mask[None]), image=np.repeat(mask[..., None] * np.uint8(254), 3, axis=2))
     changed = moved(sample, drawn_matrix(seed, (96, 128), rotation_degrees=180, scale=(0.2, 1.5), shift=0.2))
     painted = (changed.image[..., 0] > 127) & (changed.image != MEAN_COLOUR).any(axis=2)
     found = changed.masks[0].astype(bool) if len(changed.masks) else np.zeros((96, 128), bool)
-    # where the shape touches the border of the image, the colour around it shines in
-    assert np.count_nonzero(painted ^ found) <= 3
+    np.testing.assert_array_equal(painted, found)
 
 
 @given(seed=SEEDS)

@@ -54,7 +54,8 @@ def with_hue(image: Image, turn: float) -> Image:
     """Every hue turned by `turn` of the circle."""
     turned = np.empty_like(image)
     for rows in strips(len(image)):
-        hsv = cv2.cvtColor(np.multiply(image[rows], 1 / 255, dtype=np.float32), cv2.COLOR_RGB2HSV)
+        shares = np.multiply(image[rows], 1 / 255, dtype=np.float32)
+        hsv = np.asarray(cv2.cvtColor(shares, cv2.COLOR_RGB2HSV), np.float32)
         # OpenCV brings hues of the second circle back to the first
         hsv[..., 0] += 360 * (turn % 1)
         turned[rows] = cv2.convertScaleAbs(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, dst=hsv), alpha=255)
