@@ -13,6 +13,7 @@ import maskstream
 HEAVY = {"torch", "torchvision", "lightning", "safetensors", "matplotlib", "scipy", "sklearn", "supervision", "pandas"}
 
 PUBLIC_NAMES = {
+    "Classification",
     "Detection",
     "Detections",
     "Frame",
@@ -20,9 +21,12 @@ PUBLIC_NAMES = {
     "Result",
     "Segmenter",
     "__version__",
+    "classify",
+    "load_classifier",
     "load_model",
     "open_source",
     "run",
+    "run_classification",
     "segment",
     "write_run_report",
 }

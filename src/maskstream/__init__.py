@@ -17,31 +17,38 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from maskstream.class_pipeline import classify, run_classification
+    from maskstream.core.classification import Classification
     from maskstream.core.detections import Detection, Detections
     from maskstream.core.frame import Frame
     from maskstream.core.segmenter import Segmenter
     from maskstream.errors import MaskstreamError
-    from maskstream.inference.load import load_model
+    from maskstream.inference.load import load_classifier, load_model
     from maskstream.media.sources import open_source
     from maskstream.pipeline import run, segment
     from maskstream.reports.run_report import write_run_report
     from maskstream.results import Result
 
 _HOMES = {
+    "Classification": "maskstream.core.classification",
     "Detection": "maskstream.core.detections",
     "Detections": "maskstream.core.detections",
     "Frame": "maskstream.core.frame",
     "MaskstreamError": "maskstream.errors",
     "Result": "maskstream.results",
     "Segmenter": "maskstream.core.segmenter",
+    "classify": "maskstream.class_pipeline",
+    "load_classifier": "maskstream.inference.load",
     "load_model": "maskstream.inference.load",
     "open_source": "maskstream.media.sources",
     "run": "maskstream.pipeline",
+    "run_classification": "maskstream.class_pipeline",
     "segment": "maskstream.pipeline",
     "write_run_report": "maskstream.reports.run_report",
 }
 
 __all__ = [
+    "Classification",
     "Detection",
     "Detections",
     "Frame",
@@ -49,9 +56,12 @@ __all__ = [
     "Result",
     "Segmenter",
     "__version__",
+    "classify",
+    "load_classifier",
     "load_model",
     "open_source",
     "run",
+    "run_classification",
     "segment",
     "write_run_report",
 ]

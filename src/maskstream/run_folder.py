@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +89,7 @@ class RunFolder:
     def __init__(self, path: Path, facts: RunFacts, source: Source, *, resume: bool) -> None:
         self.path = path
         self.facts = facts
-        _claim(path, facts, resume=resume)
+        claim(path, asdict(facts), resume=resume)
         self._lines = JsonLinesSink(path / LINES, resume=resume)
         last_index, self.finished = -1, 0
         for line in self.lines():
@@ -140,12 +140,17 @@ class RunFolder:
             self._overlay.__exit__(kind, error, trace)
 
 
-def _claim(path: Path, facts: RunFacts, *, resume: bool) -> None:
-    """Write `run.json` into a new folder, or see that the one to resume began with the same facts."""
+def claim(path: Path, facts: Mapping[str, Any], *, resume: bool) -> None:
+    """Write `run.json` into a new folder, or see that the one to resume began with the same facts.
+
+    Raises
+    ------
+    OutputError : the folder is in use or cannot be written, or the run to resume is missing or another one.
+    """
     known = path / FACTS
     if not resume:
         require_unused(path, remedy="go on with --resume, or choose another --out")
-        write_json(known, asdict(facts))
+        write_json(known, dict(facts))
         return
     try:
         begun = json.loads(known.read_text(encoding="utf-8"))
@@ -153,7 +158,7 @@ def _claim(path: Path, facts: RunFacts, *, resume: bool) -> None:
         raise OutputError(
             known, expected="the facts of a run to resume", found=str(error), remedy="start it without --resume"
         ) from error
-    differing = [name for name, value in asdict(facts).items() if begun.get(name) != value]
+    differing = [name for name, value in facts.items() if begun.get(name) != value]
     if differing:
         raise OutputError(
             known,

@@ -11,8 +11,9 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from maskstream import __version__
+from maskstream.core.classification import Classifier
 from maskstream.core.segmenter import Segmenter
-from maskstream.inference.load import DeployedModel
+from maskstream.inference.load import DeployedClassifier, DeployedModel
 from maskstream.media.base import Source
 from maskstream.run_folder import RunFolder
 from maskstream.tracking.tracks import TrackBook
@@ -58,35 +59,36 @@ def summarise(
         "source_sha256": folder.facts.source_sha256,
         "kind": source.kind,
         "frames": folder.done,
-        "frames_damaged": _damaged(folder, source),
+        "frames_damaged": frames_damaged(source, folder.facts.every, folder.done),
         "warnings": source.warnings,
         "duration_s": source.duration_s,
         "size_hw": source.size_hw,
         "tracks_per_class": {name: found_as[name] for name in segmenter.classes},
         "detections": sum(track.frames_seen for track in tracks),
         "stages": {f"{stage}_s": round(seconds, 3) for stage, seconds in watch.seconds.items()},
-        "model": _model(segmenter),
+        "model": model_facts(segmenter),
         "maskstream_version": __version__,
         "arguments": {name: facts[name] for name in ("score", "every")},
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
 
-def _damaged(folder: RunFolder, source: Source) -> int:
+def frames_damaged(source: Source, every: int, done: int) -> int:
     """Frames that could not be read, those before a resumed run's start included: images there are not opened again."""
     if source.kind == "images" and source.frame_count is not None:
-        return -(-source.frame_count // folder.facts.every) - folder.done
+        return -(-source.frame_count // every) - done
     return source.damaged
 
 
-def _model(segmenter: Segmenter) -> dict[str, Any]:
-    if not isinstance(segmenter, DeployedModel):
-        return {"name": segmenter.name, "classes": list(segmenter.classes), "calibrated": False}
-    manifest = segmenter.manifest
+def model_facts(model: Segmenter | Classifier) -> dict[str, Any]:
+    """What a run's summary says of its model."""
+    if not isinstance(model, DeployedModel | DeployedClassifier):
+        return {"name": model.name, "classes": list(model.classes), "calibrated": False}
+    manifest = model.manifest
     return {
         "name": manifest.name,
         "version": manifest.version,
-        "sha256": segmenter.sha256,
+        "sha256": model.sha256,
         "classes": list(manifest.classes),
         "positive_class": manifest.calibration.positive if manifest.calibration else None,
         "calibrated": manifest.calibration is not None,

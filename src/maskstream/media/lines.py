@@ -71,15 +71,15 @@ def _object(detection: Detection, detections: Detections) -> Line:
         "track_id": detection.track_id,
         "class": detection.class_name,
         "class_id": detection.class_id,
-        "score": _short(np.float32(detection.score)),
-        "probabilities": {name: _short(p) for name, p in zip(names, detection.probabilities, strict=True)},
-        "box_xyxy": [_short(edge) for edge in detection.box_xyxy],
+        "score": shortest(np.float32(detection.score)),
+        "probabilities": {name: shortest(p) for name, p in zip(names, detection.probabilities, strict=True)},
+        "box_xyxy": [shortest(edge) for edge in detection.box_xyxy],
         "area_px": detection.mask.area_px,
         "mask": to_rle(detection.mask, detections.size_hw),
     }
 
 
-def _short(value: np.float32) -> float:
+def shortest(value: np.float32) -> float:
     """The float with the fewest digits that is read back as the same float32."""
     short = float(str(value))
     # far below 1e-12, rounding twice (decimal to double to single) may miss by one step

@@ -114,7 +114,7 @@ def read_run(path: Path) -> FinishedRun:
     ------
     SourceError : a file is missing or is not what a run writes.
     """
-    summary = _summary(path / "summary.json")
+    summary = read_summary(path / "summary.json")
     model = summary.get("model")
     positive_class = model.get("positive_class") if isinstance(model, dict) else None
     counts: Counter[str] = Counter()
@@ -132,7 +132,8 @@ def read_run(path: Path) -> FinishedRun:
     return FinishedRun(path, summary, tracks, dict(counts))
 
 
-def _summary(path: Path) -> dict[str, Any]:
+def read_summary(path: Path) -> dict[str, Any]:
+    """`summary.json` as it stands. SourceError: it is missing or is not what a run writes."""
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -150,7 +151,7 @@ def not_a_run(place: object, found: str) -> SourceError:
         place,
         expected="a file of a finished run folder",
         found=found,
-        remedy="run `maskstream segment` again, with --resume to keep what is there",
+        remedy="give the command again, with --resume to keep what is there",
     )
 
 
