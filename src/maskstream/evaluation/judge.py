@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,13 @@ from maskstream.evaluation.classification import DECISION_THRESHOLD, decision_me
 from maskstream.evaluation.instance import Entry, ImageTruth
 from maskstream.evaluation.pixel import JACCARD_THRESHOLD, Overlap, overlap, pixel_metrics
 
-__all__ = ["SCORE_FLOOR", "ImageTruth", "Judge", "Metrics", "judge"]
+__all__ = ["SCORE_FLOOR", "ImageTruth", "Judge", "Metrics", "check_pair", "judge"]
 
 SCORE_FLOOR = 0.05
 """Score down to which detections should be decoded for AP, which wants them without a threshold."""
+
+BOX_FIGURES = ("AP", "AP50")
+"""Those of boxes that are told beside the ones of masks."""
 
 Metrics = dict[str, float | int | str]
 """Flat keys and plain values, as `metrics.json` holds them."""
@@ -34,6 +38,7 @@ def judge(
     *,
     calibration: Calibration | None = None,
     positive: str | None = None,
+    max_detections: int = instance.MAX_DETECTIONS,
 ) -> Metrics:
     """Judge detections image by image; the parameters and the result are those of `Judge`.
 
@@ -42,7 +47,7 @@ def judge(
     DatasetError : there is no image, or one of them contradicts the others or its detections.
     MissingDependency : faster-coco-eval is not installed.
     """
-    verdict = Judge(classes, score_threshold, calibration=calibration, positive=positive)
+    verdict = Judge(classes, score_threshold, calibration=calibration, positive=positive, max_detections=max_detections)
     for truth, found in truth_and_found:
         verdict.add(truth, found)
     return verdict.metrics()
@@ -58,6 +63,7 @@ class Judge:
     calibration : the model's calibration, already applied in the detections; None when they are raw.
     positive : class whose percentage is judged; by default the calibration's class, else the second of two
         classes, else none.
+    max_detections : of a class in an image; the best so many count in AP.
 
     Attributes
     ----------
@@ -77,8 +83,10 @@ class Judge:
         *,
         calibration: Calibration | None = None,
         positive: str | None = None,
+        max_detections: int = instance.MAX_DETECTIONS,
     ) -> None:
         self.classes = classes
+        self.max_detections = max_detections
         self.score_threshold = score_threshold
         self.calibration = calibration
         self.positive = positive_class(classes, calibration, positive)
@@ -97,7 +105,7 @@ class Judge:
         ------
         DatasetError : the image was judged before, or its detections are of another size or other classes.
         """
-        self._check(truth, found)
+        check_pair(truth, found, self.classes, self._images)
         above = found.select(found.scores >= self.score_threshold)
         self._images[truth.image_id] = instance.image_entry(truth)
         self._truths += instance.truth_entries(truth)
@@ -109,7 +117,8 @@ class Judge:
     def metrics(self) -> Metrics:
         """All figures of the images so far.
 
-        - `AP`, `AP50`, `AP75`, `AP/<class>`, `AP50/<class>`: see `evaluation.instance`.
+        - `AP`, `AP50`, `AP75`, `AP/<class>`, `AP50/<class>`: of masks, see `evaluation.instance`; `box_AP`, `box_AP50`:
+          of boxes.
         - `mean_jaccard`, `thresholded_jaccard`, `mean_dice`: see `evaluation.pixel`.
         - `auc`, `sensitivity`, `specificity`, `balanced_accuracy`: see `evaluation.classification`. An
           image's percentage is the positive class's probability of its best-scored detection, 0 without
@@ -129,7 +138,8 @@ class Judge:
                 "evaluation", expected="at least one image", found="none", remedy="choose a split that holds images"
             )
         figures: Metrics = {}
-        figures |= instance.average_precision(list(self._images.values()), self._truths, self.results, self.classes)
+        figures |= self._average_precision("mask")
+        figures |= {f"box_{key}": value for key, value in self._average_precision("box").items() if key in BOX_FIGURES}
         figures |= pixel_metrics(self._overlaps)
         figures |= self._class_metrics()
         figures |= self._conditions()
@@ -162,6 +172,12 @@ class Judge:
         shown = [p for p in self._probabilities if p is not None]
         return np.array(shown, np.float32).reshape(-1, len(self.classes))
 
+    def _average_precision(self, of: Literal["mask", "box"]) -> dict[str, float]:
+        images = list(self._images.values())
+        return instance.average_precision(
+            images, self._truths, self.results, self.classes, of=of, max_detections=self.max_detections
+        )
+
     def _class_metrics(self) -> dict[str, float]:
         if self.positive is None:
             return {}
@@ -190,6 +206,7 @@ class Judge:
             "n_without_detection": without,
             "score_threshold": self.score_threshold,
             "jaccard_threshold": JACCARD_THRESHOLD,
+            "max_detections": self.max_detections,
             "evaluator": self.evaluator,
         }
         if self.positive is not None:
@@ -208,6 +225,7 @@ class Judge:
 
     def _expected_keys(self) -> list[str]:
         keys = ["AP", "AP50", "AP75", *(f"{key}/{name}" for name in self.classes for key in ("AP", "AP50"))]
+        keys += [f"box_{key}" for key in BOX_FIGURES]
         if self.positive is None:
             return keys
         calibration = ["ece", "brier", "calibration_slope", "calibration_intercept"]
@@ -216,23 +234,30 @@ class Judge:
             keys += [f"{key}_uncalibrated" for key in calibration]
         return keys
 
-    def _check(self, truth: ImageTruth, found: Detections) -> None:
-        place = f"image {truth.image_id}"
-        if truth.image_id in self._images:
-            raise DatasetError(
-                place, expected="each image once", found="it a second time", remedy="give every image its own id"
-            )
-        if found.size_hw != truth.size_hw:
-            raise DatasetError(
-                place,
-                expected=f"detections in an image of {truth.size_hw} (height, width)",
-                found=f"{found.size_hw}",
-                remedy="decode them in the pixels of the labelled image",
-            )
-        if found.classes != self.classes or any(not 0 <= c < len(self.classes) for c in truth.class_ids):
-            raise DatasetError(
-                place,
-                expected=f"the classes {', '.join(self.classes)}",
-                found=f"detections of {', '.join(found.classes)} and truth with ids {sorted(set(truth.class_ids))}",
-                remedy="judge a model on a dataset of its own classes",
-            )
+
+def check_pair(truth: ImageTruth, found: Detections, classes: Classes, judged: Container[int]) -> None:
+    """Refuse an image that cannot be judged.
+
+    Raises
+    ------
+    DatasetError : its id is among those `judged` before, or its detections are of another size or other classes.
+    """
+    place = f"image {truth.image_id}"
+    if truth.image_id in judged:
+        raise DatasetError(
+            place, expected="each image once", found="it a second time", remedy="give every image its own id"
+        )
+    if found.size_hw != truth.size_hw:
+        raise DatasetError(
+            place,
+            expected=f"detections in an image of {truth.size_hw} (height, width)",
+            found=f"{found.size_hw}",
+            remedy="decode them in the pixels of the labelled image",
+        )
+    if found.classes != classes or any(not 0 <= c < len(classes) for c in truth.class_ids):
+        raise DatasetError(
+            place,
+            expected=f"the classes {', '.join(classes)}",
+            found=f"detections of {', '.join(found.classes)} and truth with ids {sorted(set(truth.class_ids))}",
+            remedy="judge a model on a dataset of its own classes",
+        )

@@ -1,0 +1,193 @@
+"""Judging regions: by hand, against scikit-learn on pixels, and what cannot be judged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, f1_score, jaccard_score
+
+from maskstream import __version__
+from maskstream.core.boxes import from_mask
+from maskstream.core.detections import NO_TRACK, Detections
+from maskstream.core.masks import EMPTY, crop
+from maskstream.errors import DatasetError
+from maskstream.evaluation.instance import ImageTruth
+from maskstream.evaluation.regions import RegionJudge
+
+CLASSES = ("lung", "heart")
+SIZE_HW = (4, 6)
+Rows = list[str]
+"""An image drawn in letters: L lung, H heart, B both, . background."""
+
+
+def masks_of(drawn: Rows) -> list[tuple[NDArray[np.bool_], int]]:
+    letters = np.array([list(row) for row in drawn])
+    masks = [(np.isin(letters, list(own)), class_id) for class_id, own in enumerate(("LB", "HB"))]
+    return [(mask, class_id) for mask, class_id in masks if mask.any()]
+
+
+def truth_of(image_id: int, drawn: Rows) -> ImageTruth:
+    objects = masks_of(drawn)
+    size_hw = len(drawn), len(drawn[0])
+    return ImageTruth(image_id, tuple(crop(mask) for mask, _ in objects), tuple(own for _, own in objects), size_hw)
+
+
+def found_of(drawn: Rows, score: float = 1.0) -> Detections:
+    objects = masks_of(drawn)
+    return Detections(
+        boxes_xyxy=np.array([from_mask(mask) for mask, _ in objects], np.float32).reshape(-1, 4),
+        masks=tuple(crop(mask) for mask, _ in objects),
+        scores=np.full(len(objects), score, np.float32),
+        probabilities=np.eye(len(CLASSES), dtype=np.float32)[[own for _, own in objects]].reshape(-1, len(CLASSES)),
+        track_ids=np.full(len(objects), NO_TRACK, np.int64),
+        classes=CLASSES,
+        size_hw=(len(drawn), len(drawn[0])),
+    )
+
+
+def judged(*pairs: tuple[Rows, Rows]) -> dict[str, float | int | str]:
+    verdict = RegionJudge(CLASSES)
+    for image_id, (truth, found) in enumerate(pairs):
+        verdict.add(truth_of(image_id, truth), found_of(found))
+    return verdict.metrics()
+
+
+NOTHING = ["......"] * 4
+LUNG = ["LL....", "LL....", "......", "......"]
+WIDE = ["LLL...", "LLL...", "......", "......"]
+BOTH = ["LL..HH", "LL..HH", "......", "......"]
+
+
+def test_by_hand() -> None:
+    """Found: two pixels too many of the lung; then no lung, and of the heart's four pixels two, called lung."""
+    figures = judged((LUNG, WIDE), (["....HH", "....HH", "......", "......"], ["....LL", "....HH", "......", "......"]))
+    expected = {
+        # together: 4 of 6, and 4 of 4
+        "mean_jaccard": (4 / 6 + 1) / 2,
+        "mean_dice": (8 / 10 + 1) / 2,
+        "thresholded_jaccard": (4 / 6 + 1) / 2,
+        "pooled_jaccard": 8 / 10,
+        "pooled_dice": 16 / 18,
+        # lung: 4 of 6, and 0 of 2; pooled 4 common, 4 true, 8 found
+        "n_in_mean/lung": 2,
+        "mean_jaccard/lung": 4 / 6 / 2,
+        "mean_dice/lung": 8 / 10 / 2,
+        "pooled_jaccard/lung": 4 / 8,
+        "pooled_dice/lung": 8 / 12,
+        # heart: only in the second image: 2 of 4
+        "n_in_mean/heart": 1,
+        "mean_jaccard/heart": 2 / 4,
+        "mean_dice/heart": 4 / 6,
+        "pooled_jaccard/heart": 2 / 4,
+        "pooled_dice/heart": 4 / 6,
+        # 2 of 24 pixels are wrong in each
+        "mean_pixel_accuracy": 22 / 24,
+        "pooled_pixel_accuracy": 22 / 24,
+        "n_pictures": 2,
+        "score_threshold": 0.0,
+        "jaccard_threshold": 0.65,
+        "evaluator": f"maskstream {__version__}",
+        "undefined": "none",
+    }
+    assert set(figures) == set(expected)
+    for key, value in expected.items():
+        assert figures[key] == (value if isinstance(value, str) else pytest.approx(value)), key
+
+
+@pytest.mark.parametrize(
+    "truth, found, mean_dice, lung, accuracy",
+    [
+        (NOTHING, NOTHING, 1.0, None, 1.0),
+        (LUNG, LUNG, 1.0, 1.0, 1.0),
+        (LUNG, NOTHING, 0.0, 0.0, 20 / 24),
+        (NOTHING, LUNG, 0.0, 0.0, 20 / 24),
+        (["LLLLLL"] * 4, ["LLLLLL"] * 4, 1.0, 1.0, 1.0),
+        (["LLLLLL"] * 4, ["HHHHHH"] * 4, 1.0, 0.0, 0.0),
+        # pixels of both classes: either name is right for the accuracy, but the heart's Dice knows
+        (["BB....", *NOTHING[1:]], ["LL....", *NOTHING[1:]], 1.0, 1.0, 1.0),
+    ],
+)
+def test_one_image(truth: Rows, found: Rows, mean_dice: float, lung: float | None, accuracy: float) -> None:
+    figures = judged((truth, found))
+    assert figures["mean_dice"] == pytest.approx(mean_dice)
+    assert figures.get("mean_dice/lung") == (lung if lung is None else pytest.approx(lung))
+    assert figures["mean_pixel_accuracy"] == pytest.approx(accuracy)
+
+
+def test_an_image_without_a_class_does_not_flatter_it() -> None:
+    figures = judged((LUNG, LUNG), (NOTHING, NOTHING), (LUNG, NOTHING))
+    assert figures["n_in_mean/lung"] == 2
+    assert figures["mean_dice/lung"] == pytest.approx(1 / 2)
+    assert figures["mean_dice"] == pytest.approx(2 / 3)
+
+
+def test_a_class_that_nobody_saw_is_undefined() -> None:
+    figures = judged((LUNG, LUNG))
+    assert figures["n_in_mean/heart"] == 0
+    assert figures["undefined"] == "mean_jaccard/heart, mean_dice/heart, pooled_jaccard/heart, pooled_dice/heart"
+    nothing = judged((NOTHING, NOTHING))
+    assert str(nothing["undefined"]).startswith("pooled_jaccard, pooled_dice, mean_jaccard/lung")
+
+
+def test_means_count_images_and_pools_count_pixels() -> None:
+    large = ["L" * 60] * 40
+    figures = judged((LUNG, NOTHING), (large, large))
+    assert figures["mean_dice/lung"] == pytest.approx(0.5)
+    assert figures["pooled_dice/lung"] == pytest.approx(2 * 2400 / (2400 + 2404))
+    assert figures["mean_pixel_accuracy"] == pytest.approx((20 / 24 + 1) / 2)
+    assert figures["pooled_pixel_accuracy"] == pytest.approx(2420 / 2424)
+
+
+def test_regions_of_a_class_are_taken_together() -> None:
+    whole, half = crop(np.ones(SIZE_HW, bool)), crop(np.arange(24).reshape(SIZE_HW) < 12)
+    verdict = RegionJudge(CLASSES)
+    verdict.add(ImageTruth(0, (half, whole, EMPTY), (0, 0, 1), SIZE_HW), found_of(["LLLLLL"] * 4))
+    assert verdict.metrics()["mean_dice/lung"] == 1.0
+
+
+@pytest.mark.parametrize("score, dice", [(0.39, 0.0), (0.4, 1.0), (1.0, 1.0)])
+def test_regions_below_the_threshold_are_not_found(score: float, dice: float) -> None:
+    verdict = RegionJudge(CLASSES, score_threshold=np.float32(0.4).item())
+    verdict.add(truth_of(0, LUNG), found_of(LUNG, score))
+    assert verdict.metrics()["mean_dice/lung"] == dice
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_equals_scikit_learn_on_label_maps(seed: int, images: int) -> None:
+    rng = np.random.default_rng(seed)
+    maps = rng.choice(list(".LH"), (images, 2, *SIZE_HW), p=[0.5, 0.3, 0.2])
+    maps[:, :, 0, :2] = ["L", "H"]  # each class is everywhere, so that all figures are defined
+    figures = judged(*[(["".join(row) for row in truth], ["".join(row) for row in found]) for truth, found in maps])
+    truth, found = maps[:, 0].reshape(images, -1), maps[:, 1].reshape(images, -1)
+    for name, letter in zip(CLASSES, "LH", strict=True):
+        a, b = truth == letter, found == letter
+        jaccard, dice = (np.mean([score(x, y) for x, y in zip(a, b)]) for score in (jaccard_score, f1_score))
+        assert figures[f"mean_jaccard/{name}"] == pytest.approx(jaccard)
+        assert figures[f"mean_dice/{name}"] == pytest.approx(dice)
+        assert figures[f"pooled_jaccard/{name}"] == pytest.approx(jaccard_score(a.ravel(), b.ravel()))
+        assert figures[f"pooled_dice/{name}"] == pytest.approx(f1_score(a.ravel(), b.ravel()))
+    a, b = truth != ".", found != "."
+    assert figures["mean_dice"] == pytest.approx(np.mean([f1_score(x, y) for x, y in zip(a, b)]))
+    assert figures["pooled_dice"] == pytest.approx(f1_score(a.ravel(), b.ravel()))
+    accuracy = accuracy_score(truth.ravel(), found.ravel())
+    assert figures["pooled_pixel_accuracy"] == pytest.approx(accuracy)
+    assert figures["mean_pixel_accuracy"] == pytest.approx(accuracy)  # images of one size
+
+
+def test_refuses_what_cannot_be_judged() -> None:
+    verdict = RegionJudge(CLASSES)
+    with pytest.raises(DatasetError, match="at least one image"):
+        verdict.metrics()
+    verdict.add(truth_of(7, LUNG), found_of(LUNG))
+    with pytest.raises(DatasetError, match="image 7: expected each image once"):
+        verdict.add(truth_of(7, LUNG), found_of(LUNG))
+    with pytest.raises(DatasetError, match=r"an image of \(4, 6\) \(height, width\), found \(5, 6\)"):
+        verdict.add(truth_of(8, LUNG), found_of([*LUNG, "......"]))
+    with pytest.raises(DatasetError, match="the classes lung, heart, found detections of lung"):
+        verdict.add(truth_of(8, LUNG), Detections.empty(("lung",), SIZE_HW))
+    with pytest.raises(DatasetError, match=r"truth with ids \[2\]"):
+        verdict.add(ImageTruth(8, (EMPTY,), (2,), SIZE_HW), Detections.empty(CLASSES, SIZE_HW))
+    assert verdict.metrics()["n_pictures"] == 1
