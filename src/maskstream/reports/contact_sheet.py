@@ -8,7 +8,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from maskstream.core.files import whole_file
 from maskstream.draw.labels import draw_plate, fit_plate
@@ -51,13 +50,19 @@ def contact_sheet(pictures: Sequence[tuple[Path, str]]) -> Image:
     cell grey.
     """
     cell_hw = _cell_hw(pictures[0][0])
-    columns = min(MOST_COLUMNS, max(1, math.ceil(math.sqrt(len(pictures) * cell_hw[0] / cell_hw[1]))), len(pictures))
-    rows = math.ceil(len(pictures) / columns)
-    step_y, step_x = cell_hw[0] + GAP_PX, cell_hw[1] + GAP_PX
+    return lay_out([_cell(cell_hw, read_picture(path), caption) for path, caption in pictures])
+
+
+def lay_out(cells: Sequence[Image]) -> Image:
+    """Cells of one shape (h, w, 3) in rows from left to right, about as wide as high, with gaps between."""
+    height, width = cells[0].shape[:2]
+    columns = min(MOST_COLUMNS, max(1, math.ceil(math.sqrt(len(cells) * height / width))), len(cells))
+    rows = math.ceil(len(cells) / columns)
+    step_y, step_x = height + GAP_PX, width + GAP_PX
     sheet = np.full((rows * step_y + GAP_PX, columns * step_x + GAP_PX, 3), _PAPER, np.uint8)
-    for number, (path, caption) in enumerate(pictures):
+    for number, cell in enumerate(cells):
         top, left = GAP_PX + number // columns * step_y, GAP_PX + number % columns * step_x
-        _fill(sheet[top : top + cell_hw[0], left : left + cell_hw[1]], read_picture(path), caption)
+        sheet[top : top + height, left : left + width] = cell
     return sheet
 
 
@@ -68,9 +73,9 @@ def _cell_hw(path: Path) -> tuple[int, int]:
     return min(max(round(CELL_WIDTH_PX * height / width), CELL_WIDTH_PX // 4), 2 * CELL_WIDTH_PX), CELL_WIDTH_PX
 
 
-def _fill(cell: NDArray[np.uint8], picture: Image | None, caption: str) -> None:
-    """Draw a picture and its caption into a cell, which is changed."""
-    cell[:] = _EMPTY
+def _cell(cell_hw: tuple[int, int], picture: Image | None, caption: str) -> Image:
+    """A picture, fitted into a cell, and its caption."""
+    cell = np.full((*cell_hw, 3), _EMPTY, np.uint8)
     if picture is not None:
         shrink = min(cell.shape[0] / picture.shape[0], cell.shape[1] / picture.shape[1])
         height, width = (max(1, round(side * shrink)) for side in picture.shape[:2])
@@ -83,3 +88,4 @@ def _fill(cell: NDArray[np.uint8], picture: Image | None, caption: str) -> None:
     if plate is not None:
         place = (0, cell.shape[0] - plate.height_px, plate.width_px, cell.shape[0])
         draw_plate(cell, plate, np.array(place, np.float32), _PLATE)
+    return cell

@@ -8,6 +8,7 @@ from maskstream.cli.data.check import check
 from maskstream.cli.data.export import export
 from maskstream.cli.data.import_ import import_
 from maskstream.cli.data.preannotate import preannotate
+from maskstream.cli.data.preview import preview
 from maskstream.cli.data.split import split
 from maskstream.cli.data.stats import stats
 
@@ -18,6 +19,7 @@ app.command()(split)
 app.command()(stats)
 app.command()(export)
 app.command()(preannotate)
+app.command()(preview)
 
 
 @app.callback()

@@ -35,7 +35,7 @@ def with_hair(image: Image, rng: np.random.Generator) -> Image:
     height, width = image.shape[:2]
     fine = max(1, round(_DRAWN_PX / max(height, width)))
     outlines = _outlines(int(np.exp2(rng.uniform(2, 5.5))), height, width, rng)
-    opacities = rng.integers(150, 250, len(outlines))
+    opacities = rng.integers(110, 245, len(outlines))
     coverage = np.zeros((height * fine, width * fine), np.uint8)
     for outline, opacity in zip(outlines, opacities.tolist(), strict=True):
         points = np.round(outline * (fine << _SUBPIXEL_BITS)).astype(np.int32)
@@ -49,11 +49,12 @@ def with_hair(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _outlines(count: int, height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Outlines (count, k, 2) of hairs, x, y in pixels: curved, mostly one way, thinner towards the tip."""
+    """Outlines (count, k, 2) of hairs, x, y in pixels: curved, mostly one way, thinner towards root and tip."""
     along = np.linspace(0, 1, _POINTS)
     way = rng.uniform(0, 2 * np.pi) + rng.normal(0, 0.3, (count, 1))
     way = np.where(rng.random((count, 1)) < 0.2, rng.uniform(0, 2 * np.pi, (count, 1)), way)
-    bend, wave, phase = rng.normal(0, 0.6, (count, 1)), rng.normal(0, 0.12, (count, 1)), rng.uniform(0, 7, (count, 1))
+    curl, phase = rng.uniform(0.2, 1.4), rng.uniform(0, 7, (count, 1))
+    bend, wave = rng.normal(0, curl, (count, 1)), rng.normal(0, 0.2 * curl, (count, 1))
     heading = way + bend * (along - 0.5) + wave * np.sin(5 * along + phase)
     length = rng.uniform(0.25, 1.2, (count, 1)) * max(height, width)
     steps = np.stack([np.cos(heading), np.sin(heading)], axis=-1) * length[..., None] / _POINTS
@@ -62,7 +63,7 @@ def _outlines(count: int, height: int, width: int, rng: np.random.Generator) -> 
 
     thickness = rng.uniform(0.004, 0.011) * min(height, width) * np.exp(rng.normal(0, 0.25, (count, 1)))
     side = np.stack([-np.sin(heading), np.cos(heading)], axis=-1)
-    side *= (thickness * (1 - 0.8 * along**3) / 2)[..., None]
+    side *= (thickness * (1 - 0.8 * along**3) * np.minimum(0.4 + 6 * along, 1) / 2)[..., None]
     return np.concatenate([axis + side, (axis - side)[:, ::-1]], axis=1)
 
 
