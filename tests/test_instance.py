@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from maskstream.evaluation.instance import (
     result_entries,
     truth_entries,
 )
+from maskstream.evaluation.judge import judge
 
 CLASSES = ("benign", "malignant", "other")
 SIZE_HW = (60, 80)
@@ -72,7 +74,9 @@ def entries(pairs: list[tuple[ImageTruth, Detections]]) -> tuple[list[Any], list
     return images, truths, results
 
 
-def pycocotools_figures(images: list[Any], truths: list[Any], results: list[Any]) -> dict[str, float]:
+def pycocotools_figures(
+    images: list[Any], truths: list[Any], results: list[Any], iou_type: str = "segm", max_detections: int = 100
+) -> dict[str, float]:
     truth = COCO()
     truth.dataset = {
         "info": {},
@@ -81,11 +85,16 @@ def pycocotools_figures(images: list[Any], truths: list[Any], results: list[Any]
         "annotations": [{**entry, "id": i + 1} for i, entry in enumerate(truths)],
     }
     truth.createIndex()
-    evaluation = COCOeval(truth, truth.loadRes(results), "segm")
+    evaluation = COCOeval(truth, truth.loadRes(results), iou_type)
+    evaluation.params.maxDets = [1, 10, max_detections]
     evaluation.evaluate()
     evaluation.accumulate()
-    evaluation.summarize()
-    figures = dict(zip(("AP", "AP50", "AP75"), evaluation.stats[:3].tolist()))
+    of_all = evaluation.eval["precision"][:, :, :, 0, 2]
+    parts = {"AP": of_all, "AP50": of_all[0], "AP75": of_all[5]}
+    figures = {key: part[part > -1].mean() for key, part in parts.items()}
+    if max_detections == 100:  # where COCO's own summary is defined
+        evaluation.summarize()
+        assert figures == pytest.approx(dict(zip(figures, evaluation.stats[:3].tolist())))
     for class_id, name in enumerate(CLASSES):
         precision = evaluation.eval["precision"][:, :, class_id, 0, 2]
         if (precision > -1).any():
@@ -106,9 +115,98 @@ def test_equals_pycocotools_on_disturbed_masks(seed: int) -> None:
     assert ours == pytest.approx(theirs, abs=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_boxes_equal_pycocotools(seed: int) -> None:
+    """Truth and detections with boxes of their own, which are not those of the masks."""
+    rng = np.random.default_rng(seed)
+    pairs = [
+        disturbed_image(rng, 7 + 3 * i, *count) for i, count in enumerate([(0, 4), (3, 0), (6, 3), (5, 8), (4, 4)])
+    ]
+    pairs = [(loose_truth(truth, rng), loose(found, rng)) for truth, found in pairs]
+    ours = average_precision(*entries(pairs), CLASSES, of="box")
+    theirs = pycocotools_figures(*entries(pairs), iou_type="bbox")
+    assert ours.keys() == theirs.keys()
+    assert 0 < ours["AP"] < ours["AP50"] < 1
+    assert ours == pytest.approx(theirs, abs=1e-6)
+    assert ours["AP"] != pytest.approx(average_precision(*entries(pairs), CLASSES)["AP"], abs=1e-3)
+
+
+def loose(found: Detections, rng: np.random.Generator) -> Detections:
+    return replace(found, boxes_xyxy=found.boxes_xyxy + rng.normal(0, 1.5, (len(found), 4)).astype(np.float32))
+
+
+def loose_truth(truth: ImageTruth, rng: np.random.Generator) -> ImageTruth:
+    boxes_xyxy = [boxes.from_mask(mask.dense(SIZE_HW)) for mask in truth.masks]
+    shifts = rng.normal(0, 0.5, (len(truth.masks), 4))
+    return replace(truth, boxes_xyxy=(np.array(boxes_xyxy).reshape(-1, 4) + shifts).astype(np.float32))
+
+
 def test_equals_pycocotools_with_more_than_a_hundred_detections() -> None:
     pairs = [disturbed_image(np.random.default_rng(0), 1, objects=12, false_alarms=130)]
     assert average_precision(*entries(pairs), CLASSES) == pytest.approx(pycocotools_figures(*entries(pairs)), abs=1e-6)
+
+
+@pytest.mark.parametrize("max_detections", [10, 100, 1000])
+@pytest.mark.parametrize("of, iou_type", [("mask", "segm"), ("box", "bbox")])
+def test_equals_pycocotools_for_any_number_of_detections(of: Any, iou_type: str, max_detections: int) -> None:
+    """Half of the false alarms are better than any true detection, so that 100 of a class are too few."""
+    truth, found = disturbed_image(np.random.default_rng(5), 1, objects=30, false_alarms=220)
+    found = replace(found, scores=np.linspace(0.5, 1, len(found), dtype=np.float32))
+    found = found.select(np.arange(len(found))[::-1])
+    given = entries([(truth, found)])
+    ours = average_precision(*given, CLASSES, of=of, max_detections=max_detections)
+    assert ours == pytest.approx(pycocotools_figures(*given, iou_type, max_detections), abs=1e-6)
+    if max_detections == 1000:
+        assert ours["AP50"] > average_precision(*given, CLASSES, of=of)["AP50"]
+
+
+def test_more_objects_than_cocos_limit() -> None:
+    """150 objects, all found: 100 of them give a recall of two thirds, which 67 of the 101 recalls reach."""
+    masks_of = [masks.CroppedMask(np.ones((2, 3), bool), 5 * (n % 16), 5 * (n // 16)) for n in range(150)]
+    truth = ImageTruth(1, tuple(masks_of), (0,) * 150, SIZE_HW)
+    found = detections(masks_of, np.linspace(1, 0.5, 150), np.tile([1.0, 0, 0], (150, 1)))
+    for of in ("mask", "box"):
+        assert average_precision(*entries([(truth, found)]), CLASSES, of=of)["AP"] == pytest.approx(67 / 101)
+        assert average_precision(*entries([(truth, found)]), CLASSES, of=of, max_detections=1000)["AP"] == 1
+
+
+def test_boxes_are_those_of_truth_and_detection_where_they_have_some() -> None:
+    mask = disc((30, 40), 10)
+    truth = ImageTruth(1, (mask,), (0,), SIZE_HW)
+    assert truth_entries(truth)[0]["bbox"] == [30, 20, 21, 21]
+    labelled = replace(truth, boxes_xyxy=np.array([[28.5, 20, 52, 42]], np.float32))
+    assert truth_entries(labelled)[0]["bbox"] == [28.5, 20, 23.5, 22]
+    upside_down = replace(truth, boxes_xyxy=np.array([[28, 42, 52, 20]], np.float32))
+    assert truth_entries(upside_down)[0]["bbox"] == [28, 42, 24, 0]
+    found = detections([mask], np.array([0.9]), np.array([[1.0, 0, 0]]))
+    found = replace(found, boxes_xyxy=np.array([[29, 21, 50, 41.5]], np.float32))
+    assert result_entries(1, found)[0]["bbox"] == [29, 21, 21, 20.5]
+    with pytest.raises(ValueError, match=r"image 1 has 1 masks and boxes \(2, 4\)"):
+        replace(truth, boxes_xyxy=np.zeros((2, 4), np.float32))
+
+
+def test_a_box_without_area_is_an_object_that_cannot_be_found() -> None:
+    """Next to one that is found: half of the recalls are reached."""
+    mask = disc((30, 40), 10)
+    flat = np.array([[30, 20, 51, 41], [10, 10, 19, 10]], np.float32)
+    truth = ImageTruth(1, (mask, masks.EMPTY), (0, 0), SIZE_HW, boxes_xyxy=flat)
+    found = detections([mask], np.array([0.9]), np.array([[1.0, 0, 0]]))
+    for of in ("mask", "box"):
+        assert average_precision(*entries([(truth, found)]), CLASSES, of=of)["AP"] == pytest.approx(51 / 101)
+
+
+def test_the_judge_tells_boxes_and_counts_as_many_detections_as_it_is_told() -> None:
+    masks_of = [masks.CroppedMask(np.ones((2, 3), bool), 5 * (n % 16), 5 * (n // 16)) for n in range(150)]
+    truth = ImageTruth(1, tuple(masks_of), (0,) * 150, SIZE_HW)
+    found = detections(masks_of, np.linspace(1, 0.5, 150), np.tile([1.0, 0, 0], (150, 1)))
+    few, many = (judge([(truth, found)], CLASSES, 0.5, max_detections=limit) for limit in (100, 1000))
+    assert (few["AP"], few["box_AP"], few["box_AP50"]) == pytest.approx((67 / 101,) * 3)
+    assert (many["AP"], many["box_AP"], many["box_AP50"]) == (1, 1, 1)
+    assert (few["max_detections"], many["max_detections"]) == (100, 1000)
+    assert judge([(truth, found)], CLASSES, 0.5) == few
+    assert not {"box_AP", "box_AP50"} & set(str(few["undefined"]).split(", "))
+    nothing = judge([(ImageTruth(1, (), (), SIZE_HW), Detections.empty(CLASSES, SIZE_HW))], CLASSES, 0.5)
+    assert {"box_AP", "box_AP50"} <= set(str(nothing["undefined"]).split(", "))
 
 
 def test_an_object_competes_in_every_class_with_score_times_probability() -> None:

@@ -1,11 +1,14 @@
-"""From a dataset's split to pairs of truth and detections, as the judge takes them."""
+"""From a dataset's images to truth and answer, as the judges take them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 from maskstream.core.classes import Classes
+from maskstream.core.classification import Classification, Classifier
 from maskstream.core.detections import Detections
 from maskstream.core.frame import Frame
 from maskstream.core.segmenter import Segmenter
@@ -32,6 +35,30 @@ def segment_records(
         yield truth_of(record, class_ids), found
 
 
+def classify_records(
+    records: Iterable[ImageRecord], model: Classifier, class_ids: Sequence[int]
+) -> Iterator[tuple[ImageRecord, int, Classification]]:
+    """Each image with the model's id of its class and the model's answer.
+
+    `class_ids` is what `match_classes` gives.
+
+    Raises
+    ------
+    DatasetError : an image cannot be read, or has no class as a whole.
+    """
+    for index, record in enumerate(records):
+        if record.class_id is None:
+            raise DatasetError(
+                record.path,
+                expected="an image with a class as a whole",
+                found="none",
+                remedy="judge a classifier on a dataset of classified images",
+            )
+        frame = Frame(record.read_image(), index=index, time_s=0.0, source=str(record.path))
+        (answer,) = model.classify([frame])
+        yield record, class_ids[record.class_id], answer
+
+
 def truth_of(record: ImageRecord, class_ids: Sequence[int]) -> ImageTruth:
     """What a labelled image shows; `class_ids[i]` is the model's id for the dataset's class `i`."""
     return ImageTruth(
@@ -40,6 +67,7 @@ def truth_of(record: ImageRecord, class_ids: Sequence[int]) -> ImageTruth:
         class_ids=tuple(class_ids[annotation.class_id] for annotation in record.annotations),
         size_hw=record.size_hw,
         crowds=tuple(annotation.iscrowd for annotation in record.annotations),
+        boxes_xyxy=np.array([a.box_xyxy for a in record.annotations], np.float32).reshape(-1, 4),
     )
 
 
