@@ -10,6 +10,7 @@ from rich.console import Console
 from maskstream import __version__
 from maskstream.cli import data, models
 from maskstream.cli.annotate import annotate
+from maskstream.cli.classify import classify
 from maskstream.cli.doctor import doctor
 from maskstream.cli.evaluate import evaluate
 from maskstream.cli.export import export
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(segment)
+app.command()(classify)
 app.command()(frames)
 app.command()(annotate)
 app.command()(evaluate)
