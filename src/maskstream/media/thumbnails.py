@@ -34,6 +34,8 @@ class Thumbnails:
     def __init__(self, folder: Path, *, spread: bool) -> None:
         self.folder = folder
         self._spread = spread
+        for torn in folder.glob(".*.jpg"):  # what a run that was killed in the middle of a file has left
+            torn.unlink()
 
     def add(self, number: int, image: NDArray[np.uint8]) -> None:
         """Take the frame (h, w, 3) with this number, counted from 0 without gaps; the same one again is fine.
