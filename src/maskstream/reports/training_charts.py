@@ -154,7 +154,7 @@ def epoch_ticks(last_epoch: float) -> list[float]:
 def nice_ticks(low: float, high: float, count: int = 4, factors: Sequence[float] = (1, 2, 2.5, 5, 10)) -> list[float]:
     """Round numbers that enclose a range, their step one of the factors times a power of ten; at most `count` + 2."""
     if high <= low:
-        low, high = (0.0, 2 * high) if high > 0 else (low - 1, high + 1)
+        low, high = min(low, 0.0), max(high, float(not low))
     rough = (high - low) / count
     power = 10.0 ** np.floor(np.log10(rough))
     step = next(factor * power for factor in factors if factor * power >= rough * (1 - 1e-9))

@@ -135,7 +135,7 @@ def _drawn(run: TrainingRun, chart: Chart) -> dict[str, Any]:
         "title": chart.title,
         "unit": chart.unit,
         "svg": line_svg(chart, run.last_epoch, [epoch for _, epoch in run.stages[1:]], run.best_epoch),
-        "values": values_json(chart),
+        "told": values_json(chart),
         "lines": lines,
     }
 

@@ -91,8 +91,9 @@ def model_text(
     task = make_task(recipe)
     model = task.build_model()
     frozen = {id(p) for p in task.pretrained_part(model).parameters()} if chosen.trains == "heads" else set[int]()
+    parts = task.graphs(model).values()
     with torch.no_grad():
-        calls = _watched(model, lambda: [part.module(*part.inputs.values()) for part in task.graphs(model).values()])
+        calls = _watched(model, lambda: [part.module(*part.inputs.values()) for part in parts])
     rows = [layer for layer in layers(model, calls, frozen) if layer.depth <= depth]
     height, width = recipe.input_size_hw
     return "\n".join(
