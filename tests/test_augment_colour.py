@@ -177,6 +177,16 @@ def test_masks_ids_and_padding_are_left_alone(key: str, content_hw: tuple[int, i
             assert not np.array_equal(changed.image, sample.image)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_comes_into_view_has_the_mean_colour_whatever_happens_to_the_image(seed: int) -> None:
+    recipe = dict.fromkeys(PHOTOMETRIC, 1.0) | {"hue": 0.5, "scale": (0.5, 0.5)}
+    sample = make_sample((48, 64), (48, 64))
+    changed = Augmentation(AugmentationRecipe.model_validate(recipe))(sample, np.random.default_rng(seed))
+    outside = np.ones((48, 64), bool)
+    outside[11:37, 15:49] = False
+    assert (changed.image[outside] == MEAN_COLOUR).all()
+
+
 @pytest.mark.parametrize("key", ["blur", "noise", "jpeg", "hair", "dark_corners"])
 def test_probabilities_are_those_of_the_recipe(key: str) -> None:
     sample = make_sample((24, 32), (24, 32))

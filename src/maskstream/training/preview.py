@@ -111,7 +111,7 @@ def _resized(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _with_objects(image: Image, sample: Sample, classes: Classes) -> Image:
-    """The image with outline, box and class name of each object."""
+    """The image with outline and box of each object in the colour of its class, and a name at the largest of each."""
     size_hw = image.shape[0], image.shape[1]
     dense = np.stack([_resized(mask * np.uint8(255)) > 127 for mask in sample.masks])
     boxes_xyxy = boxes_of_masks(dense.view(np.uint8))
@@ -125,9 +125,11 @@ def _with_objects(image: Image, sample: Sample, classes: Classes) -> Image:
         size_hw=size_hw,
     )
     canvas = draw_overlay(image, found, style=_STYLE)
-    wanted = [(classes[class_id], box) for class_id, box in zip(sample.class_ids.tolist(), boxes_xyxy, strict=True)]
+    largest = {int(sample.class_ids[number]): number for number in np.argsort(found.areas_px, kind="stable")}
+    wanted = [(classes[class_id], boxes_xyxy[number]) for class_id, number in largest.items()]
+    colours = [object_colour(NO_TRACK, class_id) for class_id in largest]
     for number, plate, place_xyxy in place_plates(wanted, _TEXT_PX, size_hw):
-        draw_plate(canvas, plate, place_xyxy, object_colour(NO_TRACK, int(sample.class_ids[number])))
+        draw_plate(canvas, plate, place_xyxy, colours[number])
     return canvas
 
 

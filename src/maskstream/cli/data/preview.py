@@ -34,6 +34,6 @@ def preview(
     from maskstream.training.resolve import resolve
 
     changes = [*(change or ()), *([] if seed is None else [f"seed={seed}"])]
-    dataset = Dataset.load(data)
-    write_preview(out, resolve(load_recipe(recipe, changes), dataset), dataset, count)
+    loaded, dataset = load_recipe(recipe, changes), Dataset.load(data)
+    write_preview(out, resolve(loaded, dataset), dataset, count)
     show(f"preview: {out}")

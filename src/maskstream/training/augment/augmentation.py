@@ -18,8 +18,9 @@ from maskstream.training.sample import Sample
 class Augmentation:
     """Changes samples as a recipe says; what the recipe leaves at 0 changes nothing.
 
-    Hair and dark corners lie on the skin and move with it; then the image is moved, objects are pasted in, and colours
-    and sharpness change over all of it. Objects of which no pixel is left are dropped.
+    Hair and dark corners come first, then colours, then sharpness, all in the content alone; then the image is moved,
+    and objects are pasted in. So padding has the mean colour whatever happens, as it has in use. Objects of which no
+    pixel is left are dropped.
     """
 
     def __init__(self, recipe: AugmentationRecipe) -> None:
@@ -31,22 +32,19 @@ class Augmentation:
         Parameters
         ----------
         rng : where every random choice comes from, so that the same state gives the same sample.
-        partner : sample of the same size whose objects may be pasted in; moved by a draw of its own before.
+        partner : sample of the same size whose objects may be pasted in, once it is changed by draws of its own.
         """
-        recipe = self.recipe
-        sample = self._moved(self._marked(sample, rng), rng)
-        if partner is not None and rng.random() < recipe.copy_paste:
-            sample = pasted(sample, self._moved(partner, rng), rng)
-        height, width = sample.content_hw
-        content = sample.image[:height, :width]
-        return _with_content(sample, degraded(jittered(content, recipe, rng), recipe, rng))
+        changed = self._changed(sample, rng)
+        if partner is not None and rng.random() < self.recipe.copy_paste:
+            return pasted(changed, self._changed(partner, rng), rng)
+        return changed
 
-    def _marked(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def _changed(self, sample: Sample, rng: np.random.Generator) -> Sample:
         height, width = sample.content_hw
-        return _with_content(sample, marked(sample.image[:height, :width], self.recipe, rng))
-
-    def _moved(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        return moved(sample, draw_matrix(self.recipe, sample.content_hw, sample.size_hw, rng))
+        content = marked(sample.image[:height, :width], self.recipe, rng)
+        content = degraded(jittered(content, self.recipe, rng), self.recipe, rng)
+        matrix = draw_matrix(self.recipe, sample.content_hw, sample.size_hw, rng)
+        return moved(_with_content(sample, content), matrix)
 
 
 def _with_content(sample: Sample, content: np.ndarray) -> Sample:

@@ -40,7 +40,8 @@ def with_hair(image: Image, rng: np.random.Generator) -> Image:
     for outline, opacity in zip(outlines, opacities.tolist(), strict=True):
         points = np.round(outline * (fine << _SUBPIXEL_BITS)).astype(np.int32)
         cv2.fillPoly(coverage, [points], opacity, cv2.LINE_8, _SUBPIXEL_BITS)
-    opacity = np.asarray(cv2.resize(coverage, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    small = cv2.resize(coverage, (width, height), interpolation=cv2.INTER_AREA)
+    opacity = np.asarray(cv2.GaussianBlur(small, (0, 0), rng.uniform(0.3, 0.8)), np.uint8)
     colour = _BLACK_HAIR + (_BROWN_HAIR - _BLACK_HAIR) * rng.random() ** 2
     covered = np.empty_like(image)
     for rows in strips(height):
