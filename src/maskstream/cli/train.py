@@ -10,6 +10,7 @@ from rich import print as show
 from rich.table import Table
 
 from maskstream.cli.extras import require_extra
+from maskstream.cli.progress import progress_bars
 from maskstream.data.dataset import Dataset
 from maskstream.errors import OutputError
 
@@ -49,7 +50,7 @@ def train(
     from maskstream.training import smoke as smoke_run
     from maskstream.training.recipe_file import dump_recipe, load_recipe
 
-    changes = [*(change or ()), *([f"initial_weights={initial_weights}"] if initial_weights else ())]
+    changes = [*(change or ()), *(() if initial_weights is None else [f"initial_weights={initial_weights}"])]
     loaded = load_recipe(recipe, changes)
     loaded = smoke_run.smoke(loaded) if smoke else loaded
     if print_recipe and data is None:
@@ -62,7 +63,7 @@ def train(
             found="none",
             remedy="name both, or --print the recipe",
         )
-    from maskstream.training import folds
+    from maskstream.training import folds, preflight
     from maskstream.training.devices import Devices
     from maskstream.training.loop import train as run_training
     from maskstream.training.resolve import resolve
@@ -77,6 +78,9 @@ def train(
         where = Devices(device, devices)
         return run_training(resolve(recipe, dataset), dataset, folder, resume=resume, stage=stage, devices=where)
 
+    if not resume and preflight.is_first_process():
+        with progress_bars("images/s") as bar:
+            preflight.require_sound(data, bar)
     try:
         if cross_validate:
             show(_table(folds.cross_validate(loaded, dataset, out, run)))

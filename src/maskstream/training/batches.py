@@ -121,9 +121,10 @@ class BatchesInOrder:
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the loader's must go on until the step is done.
+    """Ctrl-C reaches every process of a terminal, and a service that stops all of its own: loading goes on for the step.
 
     They must not compete for the cores either.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,7 @@ def make_fabric(recipe: Recipe, devices: Devices) -> Fabric:
     RecipeError : there is no such device, or not so many, or they cannot share the batch size.
     """
     _refuse_missing(devices)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # what it says, the run's log says better
     # heads that a batch without objects leaves out have no gradient, which DDP must be told
     strategy = DDPStrategy(find_unused_parameters=True) if devices.count > 1 else "auto"
     fabric = Fabric(

@@ -228,12 +228,12 @@ def _begin(
         tensors = state.load_stage(before)
         notes.append(f"stage {stage} begins where {before} has ended")
     else:
-        if fabric.is_global_zero:
-            state.open(dataset, {"devices": fabric.world_size, "device": str(fabric.device), "stage": stage})
         if task.recipe.initial_weights:
             load_initial(model, task.pretrained_part(model), task.recipe.initial_weights, notes.append)
         else:
             notes.append("no initial weights: the model starts from random ones")
+        if fabric.is_global_zero:
+            state.open(dataset, {"devices": fabric.world_size, "device": str(fabric.device), "stage": stage})
         average.restore({})
         fabric.barrier()
         return notes, {}

@@ -26,6 +26,7 @@ from maskstream.training.models.mask_rcnn_graphs import graphs
 from maskstream.training.recipe import MaskRcnnModel, Recipe
 from maskstream.training.sample import Sample
 from maskstream.training.tasks.task import Losses
+from maskstream.training.tasks.tiled import tiled
 from maskstream.training.torch_runtime import TorchRuntime
 
 LEAST_OBJECT_PX = 16
@@ -84,7 +85,7 @@ class InstanceTask:
 
     def segmenter(self, model: nn.Module) -> Segmenter:
         """A Segmenter around a PyTorch model, uncalibrated, with the decoder that deployed models use."""
-        return MaskRcnnSegmenter(
+        segmenter = MaskRcnnSegmenter(
             self.recipe.name,
             self.recipe.classes,
             TorchRuntime(self.graphs(model), next(model.parameters()).device),
@@ -92,6 +93,7 @@ class InstanceTask:
             self._settings.settings,
             score_threshold=self.recipe.score_threshold,
         )
+        return tiled(segmenter, self.recipe)
 
     def validate(self, model: nn.Module, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
         """The figures of `evaluation.judge`."""

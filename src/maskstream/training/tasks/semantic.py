@@ -26,6 +26,7 @@ from maskstream.training.recipe import PlainSegmentationModel, Recipe, UnetModel
 from maskstream.training.sample import Sample
 from maskstream.training.tasks.class_weights import class_weights
 from maskstream.training.tasks.task import Losses
+from maskstream.training.tasks.tiled import tiled
 from maskstream.training.torch_runtime import TorchRuntime
 
 BACKGROUND = "background"
@@ -46,7 +47,7 @@ class SemanticTask:
 
     def build_model(self) -> nn.Module:
         """The untrained model: one output for one class, else one a class and one for the background."""
-        return build_region_model(self._settings, self._outputs)
+        return build_region_model(self._settings, self._outputs, self.recipe.input_size_hw)
 
     def pretrained_part(self, model: nn.Module) -> nn.Module:
         """The encoder."""
@@ -78,7 +79,7 @@ class SemanticTask:
 
     def segmenter(self, model: nn.Module) -> Segmenter:
         """A Segmenter around a PyTorch model, with the decoder that deployed models use."""
-        return RegionSegmenter(
+        segmenter = RegionSegmenter(
             self.recipe.name,
             self.recipe.classes,
             TorchRuntime(self.graphs(model), next(model.parameters()).device),
@@ -86,6 +87,7 @@ class SemanticTask:
             RegionSettings(),
             score_threshold=0.0,
         )
+        return tiled(segmenter, self.recipe)
 
     def validate(self, model: nn.Module, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
         """The figures of `evaluation.regions`."""
