@@ -321,8 +321,10 @@ def test_the_whole_view_counts_whatever_its_score(whole_score: float) -> None:
     assert found.scores == pytest.approx([whole_score])
 
 
-def test_a_part_that_another_window_sees_better_and_does_not_believe_is_dropped() -> None:
-    assert len(one_window_says({0: [(PART, 0.8)], 48: []})) == 0
+@pytest.mark.parametrize("part", [PART, bar(0, 55, 8, 9), bar(50, 55, 14, 9)])
+def test_a_part_that_another_window_sees_better_and_does_not_believe_is_dropped(part: CroppedMask) -> None:
+    """At the image's own edges as well, where nothing is cut."""
+    assert len(one_window_says({0: [(part, 0.8)], 48: []})) == 0
 
 
 def test_a_part_that_no_other_window_sees_better_stays() -> None:
@@ -354,6 +356,27 @@ def test_a_mask_that_spills_over_does_not_swallow_its_neighbour() -> None:
     spilled = bar(10, 48, 8, 32)
     found = one_window_says({0: [(left, 0.9), (right, 0.6)], 48: [(spilled, 0.8)]})
     assert_same_objects(found, [left, spilled])
+
+
+def test_neighbours_that_overlap_a_little_stay_two() -> None:
+    """In the strip from column 48 on their IoU is a third; but the left one is seen whole and is much larger."""
+    left, right = bar(10, 30, 8, 26), bar(10, 52, 8, 8)
+    assert_same_objects(one_window_says({0: [(left, 0.9)], 48: [(right, 0.8)]}), [left, right])
+
+
+@pytest.mark.parametrize("rows, joined", [(6, True), (2, False)])
+def test_parts_of_two_classes_are_joined_where_the_strip_shows_the_same(rows: int, joined: bool) -> None:
+    """Parts of 6 rows at the left and of 6 or 2 at the right: the strip shows an IoU of 1 or a third."""
+    left, right = bar(10, 10, 6, 54), bar(10, 48, rows, 60)
+
+    def answer(frame: Frame) -> Detections:
+        first = window_of(frame).x0 == 0
+        part = window_of(frame).cut(left if first else right)
+        return detections([part], [0.9], [0 if first else 1], ("tank", "roof"), frame.size_hw)
+
+    tile = TILE.model_copy(update={"merge_iou": 0.5})
+    (found,) = TiledSegmenter(FakeSegmenter(answer, ("tank", "roof")), tile).segment([frame_of((64, 112))])
+    assert_same_objects(found, [bar(10, 10, 6, 98)] if joined else [left, right])
 
 
 # ---- the Segmenter

@@ -27,7 +27,7 @@ class TileSettings(BaseModel):
     overlap : least share of a window's side that neighbours have in common. An object smaller than that strip is seen
         whole by one of them; with 0, objects stay cut.
     edge_px : an object that comes as near as this to an edge inside the image counts as cut by it.
-    merge_iou : from this IoU on two detections are the same object.
+    merge_iou : from this IoU on two detections are the same object. Low, as each is paired with its best partner only.
     merge_share : or from this share of the smaller one on that lies in the other.
     join_share : the same share for two parts of an object that both windows cut. 0 joins whatever has a pixel in
         common, which is right for regions: a label map has no two regions in one place.
@@ -38,7 +38,7 @@ class TileSettings(BaseModel):
     size_hw: tuple[Count, Count]
     overlap: Annotated[float, Field(ge=0, lt=0.9)] = 0.2
     edge_px: Annotated[int, Field(ge=1)] = 4
-    merge_iou: Annotated[float, Field(gt=0, le=1)] = 0.5
+    merge_iou: Annotated[float, Field(gt=0, le=1)] = 0.3
     merge_share: Annotated[float, Field(gt=0, le=1)] = 0.7
     join_share: Share = 0.5
 
