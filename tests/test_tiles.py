@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,6 +22,10 @@ from maskstream.core.detections import Detections
 from maskstream.core.frame import Frame
 from maskstream.core.masks import CroppedMask
 from maskstream.core.segmenter import FakeSegmenter, Segmenter
+from maskstream.data.box_masks import mask_from_box
+from maskstream.data.csv_files import read_table
+from maskstream.data.formats.format import BoxShape
+from maskstream.evaluation.judge import ImageTruth, judge
 from maskstream.inference.tiles import TiledSegmenter, TileSettings, Window, windows
 
 TILE = TileSettings(size_hw=(64, 64), overlap=0.25)
@@ -448,3 +454,26 @@ def test_more_than_a_thousand_objects_are_merged_in_seconds() -> None:
     (found,) = tiled.segment([frame])
     assert time.process_time() - started < 10  # comparing all pairs takes minutes
     assert_same_objects(found, truth)
+
+
+# ---- real boxes, with the truth as the model
+
+
+def test_known_oil_tanks_come_back_through_tiles(shared_data: Path) -> None:
+    """Ellipses in the boxes of the image with the most tanks, more than COCO's figures count."""
+    table = read_table(shared_data / "oil_tanks" / "annotations.csv")
+    image_id, bounds = table.require("image_id"), table.require("bounds")
+    boxes_of: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+    for row in table.rows():
+        boxes_of[row.cells[image_id]].append(tuple(map(float, row.cells[bounds].strip("()").split(","))))
+    labelled = max(boxes_of.values(), key=len)
+    size_hw = (2560, 2560)
+    tanks = [mask_from_box(box, BoxShape.ELLIPSE, size_hw) for box in labelled]
+    truth = ImageTruth(1, tuple(tanks), (0,) * len(tanks), size_hw, boxes_xyxy=np.array(labelled, np.float32))
+    assert len(tanks) > 400
+
+    found = found_in(tanks, size_hw, TileSettings(size_hw=(640, 640)))
+    assert_same_objects(found, tanks)
+    figures = judge([(truth, found)], ("tank",), 0.5, max_detections=1000)
+    assert (figures["AP"], figures["box_AP"], figures["box_AP50"]) == (1, 1, 1)
+    assert judge([(truth, found)], ("tank",), 0.5)["box_AP50"] < 0.3
