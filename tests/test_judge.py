@@ -232,9 +232,11 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSegmenter:
     answers = [found for _, found in four_images()]
     segmenter = FakeSegmenter(lambda frame: answers[int(frame.image[0, 0, 0]) - 1], CLASSES, name="squares")
     segmenter.calibration = None
-    segmenter.manifest = SimpleNamespace(version="1.2")
+    segmenter.manifest = SimpleNamespace(
+        version="1.2", task="instance", tiles=None, training=SimpleNamespace(recipe={}, data_sha256="0" * 64)
+    )
     segmenter.sha256 = "5" * 64
-    monkeypatch.setattr(command, "load_model", lambda name: segmenter)
+    monkeypatch.setattr(command, "load_any", lambda name: segmenter)
     return segmenter
 
 

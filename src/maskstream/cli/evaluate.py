@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from maskstream import __version__
+from maskstream.cli.extras import require_extra
+from maskstream.cli.progress import progress_bar
 from maskstream.core.files import write_json, write_text
 from maskstream.data.dataset import Dataset
-from maskstream.evaluation.judge import SCORE_FLOOR, Judge, Metrics
-from maskstream.evaluation.split import coco_results, match_classes, segment_records
-from maskstream.inference.load import load_model
+from maskstream.data.records import ImageRecord
+from maskstream.evaluation.deployed import evaluation_of
+from maskstream.evaluation.judge import SCORE_FLOOR, Metrics
+from maskstream.inference.load import DeployedClassifier, load_any
+from maskstream.inference.manifest import Manifest
 
 
 def evaluate(
@@ -37,47 +39,47 @@ def evaluate(
         str | None, typer.Option(help="Class whose percentage is judged.  [default: the model's calibrated class]")
     ] = None,
 ) -> None:
-    """Judge a model on a split of a dataset and write metrics.json and predictions.json."""
-    segmenter = load_model(model)
+    """Judge a model on a split of a dataset and write metrics.json and predictions.json (a classifier: .csv)."""
+    deployed = load_any(model)
+    if isinstance(deployed, DeployedClassifier) and score is not None:
+        raise typer.BadParameter("a classifier finds no objects that have a score", param_hint="--score")
     dataset = Dataset.load(data)
-    records = dataset.records(split)
-    class_ids = match_classes(dataset, segmenter.classes)
-    threshold = segmenter.score_threshold if score is None else score
-    verdict = Judge(segmenter.classes, threshold, calibration=segmenter.calibration, positive=positive)
-    with _progress() as progress:
-        pairs = segment_records(records, segmenter, class_ids, min(floor, threshold))
-        for truth, found in progress.track(pairs, total=len(records), description=f"judging {segmenter.name}"):
-            verdict.add(truth, found)
-    metrics = verdict.metrics() | {
-        "score_floor": min(floor, threshold),
-        "model": segmenter.name,
-        "model_version": segmenter.manifest.version,
-        "model_sha256": segmenter.sha256,
+    data_sha256 = dataset.content_sha256()
+    records = _records(deployed.manifest, dataset, data_sha256, split)
+    evaluation = evaluation_of(deployed, dataset, score_threshold=score, score_floor=floor, positive=positive)
+    with progress_bar(f"judging {deployed.name}", "images/s") as on_progress:
+        for done, record in enumerate(records, start=1):
+            evaluation.add(record)
+            on_progress(done, len(records))
+    metrics = evaluation.metrics() | {
+        "model": deployed.name,
+        "model_version": deployed.manifest.version,
+        "model_sha256": deployed.sha256,
         "dataset": dataset.provenance.name,
-        "dataset_sha256": dataset.content_sha256(),
+        "dataset_sha256": data_sha256,
         "split": split,
         "maskstream": __version__,
     }
-    folder = out or Path("runs") / "evaluate" / f"{segmenter.name}-{split}"
-    predictions = coco_results(verdict.results, dataset, segmenter.classes)
-    write_text(folder / "predictions.json", json.dumps(predictions, allow_nan=False) + "\n")
+    folder = out or Path("runs") / "evaluate" / f"{deployed.name}-{split}"
+    name, predictions = evaluation.predictions()
+    write_text(folder / name, predictions)
     write_json(folder / "metrics.json", metrics)
     console = Console()
     console.print(_table(metrics))
     console.print(f"written to {folder}", style="dim", highlight=False, soft_wrap=True)
 
 
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("elapsed"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
+def _records(manifest: Manifest, dataset: Dataset, data_sha256: str, split: str) -> tuple[ImageRecord, ...]:
+    """The images of a split: on the model's own dataset as its recipe divides it, where that names images."""
+    data = manifest.training.recipe.get("data", {})
+    names_images = isinstance(data, dict) and (data.get("test_images") or data.get("val_images"))
+    if not names_images or data_sha256 != manifest.training.data_sha256:
+        return dataset.records(split)
+    require_extra("train", "torch")
+    from maskstream.training.recipe import DataRecipe
+    from maskstream.training.samples import split_records
+
+    return split_records(DataRecipe.model_validate(data), dataset).get(split) or dataset.records(split)
 
 
 def _table(metrics: Metrics) -> Table:

@@ -24,28 +24,29 @@ def export(
     ] = False,
     score: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Score from which an object counts as found.  [default: the best on val]"),
+        typer.Option(
+            min=0, max=1, help="Score from which an object counts as found.  [default: of instances the best on val]"
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="Split whose figures go into the model card.")] = "test",
 ) -> None:
     """Export a model to ONNX, hold it against PyTorch, calibrate it on val and judge it."""
     require_extra("train", "torch", "torchvision", "lightning", "onnx", "onnxscript")
     from maskstream.export.about import About, load_about
-    from maskstream.export.model_folder import export_checkpoint, load_checkpoint
+    from maskstream.export.model_folder import export_checkpoint
+    from maskstream.export.trained import load_checkpoint
 
     words = load_about(about) if about else About()
     console = Console(stderr=True)
     manifest, parity = export_checkpoint(
-        load_checkpoint(checkpoint, mirror=mirror),
+        load_checkpoint(checkpoint),
         Dataset.load(data),
         words,
         out,
+        mirror=mirror,
         score_threshold=score,
         judged_split=split,
         tell=console.print,
     )
-    print(
-        f"parity with PyTorch on {parity.frames} images and {parity.objects} objects: boxes within "
-        f"{parity.box_px:.2g} px, scores within {parity.score:.2g}, masks with an IoU of at least {parity.mask_iou:.4f}"
-    )
+    print(f"parity with PyTorch on {parity}")
     print(f"wrote {manifest.name} {manifest.version} to {out}")

@@ -12,9 +12,15 @@ HEADLINES = {
     "mean_jaccard": "mean Jaccard of an image",
     "thresholded_jaccard": "mean Jaccard, below 0.65 counted as 0",
     "mean_dice": "mean Dice of an image",
+    "pooled_jaccard": "Jaccard of all images' pixels together",
+    "pooled_dice": "Dice of all images' pixels together",
+    "mean_pixel_accuracy": "mean share of an image's pixels with the right class",
+    "accuracy": "share of images with the right class",
+    "balanced_accuracy": "the same, mean over classes",
     "auc": "ROC AUC of the percentage",
     "sensitivity": "sensitivity at 50 %",
     "specificity": "specificity at 50 %",
+    "log_loss": "log loss",
     "ece": "expected calibration error",
     "ece_uncalibrated": "the same before calibration",
     "brier": "Brier score",
@@ -24,21 +30,34 @@ HEADLINES = {
     "calibration_intercept": "calibration intercept (0 is right)",
     "calibration_intercept_uncalibrated": "the same before calibration",
 }
-"""Metrics in the card's order, in words; AP of the single classes follows behind each."""
+"""Metrics in the card's order, in words."""
+
+CLASS_HEADLINES = {
+    "AP": "mask AP, IoU 0.50 to 0.95",
+    "AP50": "mask AP at IoU 0.50",
+    "mean_jaccard": "mean Jaccard of an image",
+    "mean_dice": "mean Dice of an image",
+    "pooled_dice": "Dice of all images' pixels together",
+    "auc": "ROC AUC against the other classes",
+    "sensitivity": "share of its images with the right class",
+}
+"""Metrics of a single class, in words; they follow the mean over classes, where there is one."""
+
+ANSWERS = {
+    "instance": "boxes, masks, scores and class percentages for",
+    "semantic": "the class of each pixel, and the connected regions of a class as objects, for",
+    "classification": "the percentage of each class of the image as a whole, for",
+}
 
 
 def model_card(facts: ModelFacts) -> str:
     """The card as Markdown: use, limits, data, evaluation, calibration and licences."""
-    height, width = facts.preprocessing.input_size_hw
-    mirror = " and at their mirror images" if facts.decoder.mirror else ""
     images = ", ".join(f"{count} {split}" for split, count in facts.training.images.items())
     return "\n".join(
         [
             f"# {facts.name} {facts.version}",
             "",
-            f"Answers with boxes, masks, scores and class percentages for: {', '.join(facts.classes)}. "
-            f"It looks at images scaled to fit {width} x {height} pixels (width x height){mirror}. An object counts as "
-            f"found from a score of {facts.score_threshold:g} on.",
+            " ".join([f"Answers with {ANSWERS[facts.task]}: {', '.join(facts.classes)}.", *_ways(facts)]),
             "",
             "## Intended use",
             "",
@@ -71,6 +90,22 @@ def model_card(facts: ModelFacts) -> str:
     )
 
 
+def _ways(facts: ModelFacts) -> list[str]:
+    """How the model looks at an image and what counts as found, in sentences."""
+    height, width = facts.preprocessing.input_size_hw
+    mirror = " and at their mirror images" if facts.decoder.mirror else ""
+    ways = [f"It looks at images scaled to fit {width} x {height} pixels (width x height){mirror}."]
+    if facts.tiles is not None:
+        high, wide = facts.tiles.size_hw
+        ways.append(
+            f"Images larger than {wide} x {high} pixels are looked at in windows of that size, of which neighbours "
+            f"have at least {100 * facts.tiles.overlap:g} % of a side in common."
+        )
+    if facts.task != "classification":
+        ways.append(f"An object counts as found from a score of {facts.score_threshold:g} on.")
+    return ways
+
+
 def _evaluation(facts: ModelFacts) -> list[str]:
     metrics = facts.metrics
     if not metrics:
@@ -86,11 +121,13 @@ def _evaluation(facts: ModelFacts) -> list[str]:
 
 
 def _rows(facts: ModelFacts) -> dict[str, str]:
+    """Words of every figure that may stand in the table, by its key."""
     rows = {}
-    for key, words in HEADLINES.items():
-        rows[key] = words
-        if key in ("AP", "AP50"):
-            rows |= {f"{key}/{name}": f"{words.removesuffix(', mean over classes')}, {name}" for name in facts.classes}
+    for key in dict.fromkeys((*HEADLINES, *CLASS_HEADLINES)):
+        if key in HEADLINES:
+            rows[key] = HEADLINES[key]
+        if key in CLASS_HEADLINES:
+            rows |= {f"{key}/{name}": f"{CLASS_HEADLINES[key]}, {name}" for name in facts.classes}
     return rows
 
 

@@ -13,48 +13,31 @@ from torch import Tensor, nn
 
 from maskstream.errors import ExportRefused
 from maskstream.inference.manifest import Graph
+from maskstream.training.models.graph_part import GraphPart
 
 OPSET = 18
 """Oldest operator set whose RoiAlign counts half pixels and whose Resize has what the pyramid needs."""
 
-MAX_BOXES = 4096
+MAX_ROWS = 4096
 
 
-def write_graphs(parts: Mapping[str, nn.Module], input_size_hw: tuple[int, int], folder: Path) -> dict[str, Graph]:
-    """Write `ROLE.onnx` for each part; the heads take any number of boxes from 1 on.
-
-    Parameters
-    ----------
-    parts : `trunk`, `box_head`, `class_head` and `mask_head`, in evaluation mode; see `mask_rcnn.py`.
+def write_graphs(parts: Mapping[str, GraphPart], folder: Path) -> dict[str, Graph]:
+    """Write `ROLE.onnx` for each part; inputs with dynamic rows take any number of them from 1 on.
 
     Raises
     ------
     ExportRefused : PyTorch cannot express a part in ONNX.
     """
-    height, width = input_size_hw
-    image = torch.zeros(1, 3, height, width)
-    boxes = torch.tensor([[0, 0, width / 2, height / 2], [0, 0, width, height], [1, 2, 9, 12]])
-    with torch.inference_mode():
-        _, _, context, *levels = parts["trunk"](image)
-    maps = {f"level_{index}": level for index, level in enumerate(levels)}
-    pooled = {"boxes": boxes, **maps}
-    calls: dict[str, tuple[dict[str, Tensor], tuple[str, ...]]] = {
-        "trunk": ({"image": image}, ("objectness", "deltas", "context", *maps)),
-        "box_head": (pooled, ("logits", "box_deltas")),
-        "class_head": ({"boxes": boxes, "context": context}, ("class_probabilities",)),
-        "mask_head": (pooled, ("mask_probabilities",)),
-    }
-    return {role: _write(role, parts[role], *call, folder) for role, call in calls.items()}
+    return {role: _write(role, part, folder) for role, part in parts.items()}
 
 
-def _write(role: str, part: nn.Module, inputs: Mapping[str, Tensor], outputs: tuple[str, ...], folder: Path) -> Graph:
-    graph = Graph(file=f"{role}.onnx", inputs=tuple(inputs), outputs=outputs)
-    rows = {0: torch.export.Dim("n", min=1, max=MAX_BOXES)}
-    shapes = (tuple(rows if name == "boxes" else None for name in inputs),)
-    graph = Graph(file=f"{role}.onnx", inputs=tuple(inputs), outputs=outputs)
+def _write(role: str, part: GraphPart, folder: Path) -> Graph:
+    graph = Graph(file=f"{role}.onnx", inputs=tuple(part.inputs), outputs=part.outputs)
+    rows = {0: torch.export.Dim("n", min=1, max=MAX_ROWS)}
+    shapes = (tuple(rows if name in part.dynamic_rows else None for name in part.inputs),)
     try:
         with _known_warnings():
-            program = torch.export.export(_Flat(part), tuple(inputs.values()), dynamic_shapes=shapes)
+            program = torch.export.export(_Flat(part.module), tuple(part.inputs.values()), dynamic_shapes=shapes)
             exported = torch.onnx.export(
                 program, opset_version=OPSET, input_names=graph.inputs, output_names=graph.outputs, verbose=False
             )

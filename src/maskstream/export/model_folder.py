@@ -3,78 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-from torch import nn
-
-from maskstream.core import masks
 from maskstream.core.files import sha256, whole_folder
 from maskstream.core.frame import Frame
-from maskstream.core.segmenter import Segmenter
-from maskstream.data.dataset import Dataset, ImageRecord
-from maskstream.errors import CheckpointError, DatasetError
-from maskstream.evaluation.judge import SCORE_FLOOR, Metrics, judge
-from maskstream.evaluation.split import match_classes, segment_records
+from maskstream.data.dataset import Dataset
+from maskstream.data.records import ImageRecord
+from maskstream.errors import DatasetError
+from maskstream.evaluation.deployed import judge_deployed
+from maskstream.evaluation.judge import SCORE_FLOOR
+from maskstream.evaluation.split import match_classes
 from maskstream.export.about import About
 from maskstream.export.calibrate import calibrate
 from maskstream.export.card import model_card
+from maskstream.export.gate import Parity, check_parity, gate_frames
 from maskstream.export.graphs import write_graphs
-from maskstream.export.parity import GATE_FRAMES, Parity, check_parity
 from maskstream.export.threshold import choose_threshold, in_all_orientations
-from maskstream.inference.load import DeployedModel, load_model
-from maskstream.inference.manifest import MODEL_CARD, Licence, Manifest, ModelFacts, Training
-from maskstream.inference.preprocess import Preprocessing
-from maskstream.training.checkpoint import load_into, load_weights, recipe_of
-from maskstream.training.loop import build_model
-from maskstream.training.models import MaskRcnn, graphs
-from maskstream.training.recipe import Recipe
-from maskstream.training.validation import SCORE_THRESHOLD, torch_segmenter
+from maskstream.export.trained import Checkpoint, Splits, gather_facts
+from maskstream.inference.load import load_any, load_model
+from maskstream.inference.manifest import MODEL_CARD, Manifest, ModelFacts, read_manifest
+from maskstream.inference.runtime import OnnxRuntime
+from maskstream.training.models.graph_part import GraphPart
+from maskstream.training.samples import split_records
+from maskstream.training.torch_runtime import TorchRuntime
 
-CODE_LICENCE = "Apache-2.0"
-BEST = "best.safetensors"
 VERSIONS_OF = ("maskstream", "torch", "onnx", "onnxruntime")
 
 Tell = Callable[[str], None]
 """Told what is being done, for a person who waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A trained model and how it came about.
-
-    Attributes
-    ----------
-    data_sha256 : hash of the dataset that it was trained on.
-    """
-
-    model: MaskRcnn
-    recipe: Recipe
-    data_sha256: str
-
-
-def load_checkpoint(path: Path, *, mirror: bool = False) -> Checkpoint:
-    """Read a checkpoint, or the best one of a run folder; `mirror` as in `MaskRcnnSettings`.
-
-    Raises
-    ------
-    CheckpointError : it is missing, broken, or does not fit its own recipe.
-    """
-    file = path / BEST if path.is_dir() else path
-    weights, facts = load_weights(file)
-    recipe = recipe_of(facts, file)
-    if mirror:
-        settings = recipe.settings.model_copy(update={"mirror": True})
-        recipe = recipe.model_copy(update={"settings": settings})
-    model = build_model(recipe)
-    load_into(model, weights, file)
-    if "data_sha256" not in facts:
-        raise CheckpointError(
-            file, expected="data_sha256 in the metadata", found="none", remedy="use a checkpoint of `maskstream train`"
-        )
-    return Checkpoint(model.eval(), recipe, facts["data_sha256"])
 
 
 def export_checkpoint(
@@ -83,6 +40,7 @@ def export_checkpoint(
     about: About,
     folder: Path,
     *,
+    mirror: bool = False,
     score_threshold: float | None = None,
     judged_split: str = "test",
     tell: Tell = lambda step: None,
@@ -93,7 +51,10 @@ def export_checkpoint(
     ----------
     dataset : the one that the checkpoint was trained on.
     folder : new or empty.
-    score_threshold : score from which an object counts as found; None: the one that is best on val.
+    mirror : average over the image and its mirror image.
+    score_threshold : score from which an object counts as found; None: for instances the one that is best on val,
+        for regions the recipe's.
+    judged_split : train, val or test as the recipe divides the images, or another split of the dataset.
 
     Raises
     ------
@@ -101,147 +62,83 @@ def export_checkpoint(
     DatasetError : the dataset is another one, or lacks what calibration or evaluation need.
     OutputError : the folder is in use or cannot be written.
     """
-    facts = gather_facts(checkpoint, dataset, about)
-    reference = torch_segmenter(checkpoint.model, checkpoint.recipe)
-    parts = graphs(checkpoint.model, checkpoint.recipe.input_size_hw)
+    recipe = checkpoint.recipe
+    splits = split_records(recipe.data, dataset)
+    judged = _records_to_judge(splits, dataset, judged_split)
+    class_ids = match_classes(dataset, recipe.classes)
+    facts = gather_facts(checkpoint, dataset, splits, about, mirror=mirror)
+    if score_threshold is not None:
+        facts = facts.model_copy(update={"score_threshold": score_threshold})
     with whole_folder(folder) as temporary:
+        parts = checkpoint.task.graphs(checkpoint.model)
         tell("choosing images for the parity gate")
-        frames = gate_frames(dataset.records("val"), reference)
-        deployed, parity = write_checked(parts, facts, reference, frames, temporary, tell)
-        if score_threshold is None:
+        frames = gate_frames(facts, TorchRuntime(parts), [*splits["val"], *splits["train"]])
+        parity = write_checked(parts, facts, frames, temporary, tell)
+        if facts.task == "instance" and score_threshold is None:
             tell("choosing the score threshold on val")
-            score_threshold = best_threshold(deployed, dataset)
-        rewrite_facts(temporary, deployed.manifest, score_threshold=score_threshold)
-        deployed = load_model(temporary)
-        if len(facts.classes) > 1:
+            best = best_threshold(temporary, splits["val"], class_ids)
+            rewrite_facts(temporary, score_threshold=best)
+        if recipe.positive and facts.task != "semantic" and len(facts.classes) > 1:
             tell("calibrating on val")
-            deployed = _with_calibration(deployed, dataset, checkpoint.recipe.positive, temporary)
+            fit = calibrate(load_any(temporary), splits["val"], class_ids, recipe.positive)
+            rewrite_facts(temporary, calibration=fit)
         tell(f"judging on {judged_split}")
-        manifest = rewrite_facts(temporary, deployed.manifest, metrics=judge_deployed(deployed, dataset, judged_split))
+        metrics = judge_deployed(load_any(temporary), dataset, judged, positive=recipe.positive)
+        manifest = rewrite_facts(temporary, metrics=metrics | {"split": judged_split})
     return manifest, parity
 
 
 def write_checked(
-    parts: Mapping[str, nn.Module],
+    parts: Mapping[str, GraphPart],
     facts: ModelFacts,
-    reference: Segmenter,
     frames: Sequence[Frame],
     folder: Path,
     tell: Tell = lambda step: None,
-) -> tuple[DeployedModel, Parity]:
-    """Write graphs and manifest into an existing folder, and hold what is deployed against `reference`.
+) -> Parity:
+    """Write graphs, card and manifest into an existing folder, and hold what is deployed against PyTorch.
 
     Raises
     ------
     ExportRefused : see `check_parity`.
     """
     tell("writing the graphs")
-    written = write_graphs(parts, facts.preprocessing.input_size_hw, folder)
-    files = {graph.file: sha256(folder / graph.file) for graph in written.values()}
+    written = write_graphs(parts, folder)
+    files = {role: folder / graph.file for role, graph in written.items()}
+    digests = {path.name: sha256(path) for path in files.values()}
     versions = {name: version(name) for name in VERSIONS_OF}
-    rewrite_facts(folder, Manifest(**dict(facts), graphs=written, versions=versions, files=files))
-    deployed = load_model(folder)
+    write_facts(folder, Manifest(**dict(facts), graphs=written, versions=versions, files=digests))
     tell(f"comparing {len(frames)} images with PyTorch")
-    return deployed, check_parity(reference, deployed, frames, floor=facts.decoder.score_floor)
+    return check_parity(facts, TorchRuntime(parts), OnnxRuntime(files), frames)
 
 
-def rewrite_facts(folder: Path, manifest: Manifest, **changes: object) -> Manifest:
-    """Write card and manifest anew, with some facts changed."""
-    facts = manifest.model_copy(update=changes)
+def write_facts(folder: Path, manifest: Manifest) -> Manifest:
+    """Write card and manifest; returned is the manifest with the card's hash."""
     card = folder / MODEL_CARD
-    card.write_text(model_card(facts), encoding="utf-8")
-    complete = facts.model_copy(update={"files": facts.files | {MODEL_CARD: sha256(card)}})
+    card.write_text(model_card(manifest), encoding="utf-8")
+    complete = manifest.model_copy(update={"files": manifest.files | {MODEL_CARD: sha256(card)}})
     complete.write(folder)
     return complete
 
 
-def gather_facts(checkpoint: Checkpoint, dataset: Dataset, about: About) -> ModelFacts:
-    """What the manifest says before anything is measured.
+def rewrite_facts(folder: Path, **changes: object) -> Manifest:
+    """Write card and manifest anew, with some facts changed."""
+    return write_facts(folder, read_manifest(folder).model_copy(update=changes))
 
-    Raises
-    ------
-    DatasetError : the checkpoint was trained on another dataset: its val and test images may be among those
-        that the model has learned from.
-    """
-    recipe = checkpoint.recipe
-    found = dataset.content_sha256()
-    if found != checkpoint.data_sha256:
+
+def best_threshold(folder: Path, records: Sequence[ImageRecord], class_ids: Sequence[int]) -> float:
+    """The score threshold with the highest mean Jaccard of the model in a folder on images in four orientations."""
+    return choose_threshold(in_all_orientations(records, load_model(folder), class_ids, SCORE_FLOOR))
+
+
+def _records_to_judge(splits: Splits, dataset: Dataset, name: str) -> Sequence[ImageRecord]:
+    """The images of a split, before anything is written."""
+    records = splits[name] if name in splits else dataset.records(name)
+    if not records:
+        filled = [split for split, members in splits.items() if members]
         raise DatasetError(
-            dataset.folder,
-            expected=f"the dataset that the checkpoint was trained on (SHA-256 {checkpoint.data_sha256[:12]}...)",
-            found=f"another one ({found[:12]}...)",
-            remedy="name the dataset of the training run",
+            f"{dataset.folder}, split {name}",
+            expected="images to judge the model on",
+            found="none",
+            remedy=f"name another split with --split: {', '.join(filled)}",
         )
-    learned = recipe.model_dump(mode="json")
-    if recipe.initial_weights:
-        learned["initial_weights"] = Path(recipe.initial_weights).name  # where it lay is nobody's business
-    return ModelFacts(
-        name=recipe.name,
-        version=about.version,
-        classes=recipe.classes,
-        preprocessing=Preprocessing(recipe.input_size_hw),
-        decoder=recipe.settings,
-        score_threshold=SCORE_THRESHOLD,
-        calibration=None,
-        licence=Licence(code=CODE_LICENCE, weights=about.weights_licence, data=dataset.provenance.licence),
-        intended_use=about.intended_use,
-        limits=about.limits,
-        training=Training(
-            data=dataset.provenance.name,
-            data_sha256=found,
-            images={split: len(members) for split, members in dataset.splits.items()},
-            split_rule=dataset.splits_made_by,
-            recipe=learned,
-        ),
-        metrics={},
-    )
-
-
-def gate_frames(records: Sequence[ImageRecord], reference: Segmenter) -> list[Frame]:
-    """The first images for the gate, and one more in which `reference` finds nothing, if there is one.
-
-    That one is an image as it is, or the widest strip of one that holds no labelled object.
-    """
-    frames = [_frame(record, index) for index, record in enumerate(records[: GATE_FRAMES - 1])]
-    candidates = (strip for index, record in enumerate(records) for strip in _without_objects(record, index))
-    empty = next((frame for frame in candidates if not len(reference.segment([frame])[0])), None)
-    return frames if empty is None else [*frames, empty]
-
-
-def judge_deployed(model: DeployedModel, dataset: Dataset, split: str) -> Metrics:
-    """The figures of `maskstream evaluate`, with the dataset and split that they stand for."""
-    class_ids = match_classes(dataset, model.classes)
-    pairs = segment_records(dataset.records(split), model, class_ids, SCORE_FLOOR)
-    positive = dict(model.manifest.training.recipe).get("positive")
-    metrics = judge(pairs, model.classes, model.score_threshold, calibration=model.calibration, positive=positive)
-    return metrics | {"dataset": dataset.provenance.name, "split": split}
-
-
-def best_threshold(deployed: DeployedModel, dataset: Dataset) -> float:
-    """The score threshold with the highest mean Jaccard on val, seen in four orientations."""
-    class_ids = match_classes(dataset, deployed.classes)
-    return choose_threshold(in_all_orientations(dataset.records("val"), deployed, class_ids, SCORE_FLOOR))
-
-
-def _with_calibration(deployed: DeployedModel, dataset: Dataset, positive: str, folder: Path) -> DeployedModel:
-    calibration = calibrate(deployed, dataset, "val", positive)
-    rewrite_facts(folder, deployed.manifest, calibration=calibration)
-    return load_model(folder)
-
-
-def _frame(record: ImageRecord, index: int) -> Frame:
-    return Frame(record.read_image(), index, 0.0, record.name)
-
-
-def _without_objects(record: ImageRecord, index: int) -> list[Frame]:
-    """The image itself, and its widest strip left or right of every labelled object, if that is 16 pixels wide."""
-    frame = _frame(record, index)
-    shapes = [annotation.mask(record.size_hw) for annotation in record.annotations]
-    columns = np.flatnonzero(masks.union(shapes, record.size_hw).any(axis=0))
-    if not len(columns):
-        return [frame]
-    left, right = frame.image[:, : columns[0]], frame.image[:, columns[-1] + 1 :]
-    strip = max(left, right, key=lambda part: part.shape[1])
-    if strip.shape[1] < 16:
-        return [frame]
-    return [frame, Frame(np.ascontiguousarray(strip), index, 0.0, f"{record.name}, the strip beside its objects")]
+    return records

@@ -16,6 +16,7 @@ from maskstream.inference.manifest import MANIFEST, Manifest, ModelFacts, read_m
 from maskstream.inference.mask_rcnn import MaskRcnnSegmenter, MaskRcnnSettings, Runtime
 from maskstream.inference.regions import RegionSegmenter, RegionSettings
 from maskstream.inference.runtime import CPU_ONLY, OnnxRuntime
+from maskstream.inference.tiles import TiledSegmenter
 
 BUNDLED = Path(__file__).parent / "bundled"
 
@@ -127,7 +128,8 @@ def load_any(
     digest = sha256(folder / MANIFEST)
     if isinstance(network, ImageClassifier):
         return DeployedClassifier(manifest, digest, network)
-    return DeployedModel(manifest, digest, network)
+    tiles = manifest.tiles
+    return DeployedModel(manifest, digest, network if tiles is None else TiledSegmenter(network, tiles))
 
 
 def decoder(facts: ModelFacts, runtime: Runtime) -> MaskRcnnSegmenter | RegionSegmenter | ImageClassifier:

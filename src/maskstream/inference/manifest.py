@@ -28,6 +28,7 @@ from maskstream.inference.classifier import ClassifierSettings
 from maskstream.inference.mask_rcnn import MaskRcnnSettings
 from maskstream.inference.preprocess import Preprocessing
 from maskstream.inference.regions import RegionSettings
+from maskstream.inference.windows import TileSettings
 
 MANIFEST = "manifest.json"
 MODEL_CARD = "MODEL_CARD.md"
@@ -113,6 +114,7 @@ class ModelFacts(_Strict):
     classes : names in the order of their 0-based ids.
     preprocessing : how an image becomes the network's input.
     decoder : how the graphs' raw outputs become the answer.
+    tiles : the windows in which larger images are looked at; None looks at every image at once.
     score_threshold : score from which an object counts as found; a classifier has no use for it.
     calibration : from raw class probabilities to percentages; None when they are raw.
     intended_use, limits : for the reader of a report, in plain sentences.
@@ -126,6 +128,7 @@ class ModelFacts(_Strict):
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     preprocessing: Preprocessing
     decoder: Settings
+    tiles: TileSettings | None = None
     score_threshold: Probability
     calibration: Calibration | None
     licence: Licence
@@ -159,6 +162,8 @@ class ModelFacts(_Strict):
             raise ValueError(f"a preprocessing.input_size_hw of at least 1; {self.preprocessing.input_size_hw}")
         if min(self.preprocessing.std) <= 0:
             raise ValueError(f"a preprocessing.std above 0; {self.preprocessing.std}")
+        if self.tiles is not None and self.task == "classification":
+            raise ValueError("no tiles for the task 'classification'; some")
         return self
 
 
