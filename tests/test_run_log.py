@@ -170,14 +170,14 @@ def test_figures_that_only_later_validations_have_get_a_column(tmp_path):
 
 def test_samples_are_small_and_named_by_epoch(tmp_path):
     with RunLog(tmp_path, "tiny", 9, 0, batch_size=8) as log:
-        log.samples(3, [("folder/a", PICTURE), ("small", PICTURE[:20, :30])])
+        log.samples(3, [("folder/a.PNG", PICTURE), ("v1.2", PICTURE[:20, :30])])
         log.samples(3.25, [])
         log.samples(3.5, [("a", PICTURE)])
     assert sample_folders(tmp_path) == ["epoch-003", "epoch-003.50"]
     images = {path.name: read_image(path) for path in (tmp_path / "samples" / "epoch-003").iterdir()}
     assert {name: image.shape for name, image in images.items()} == {
         "folder-a.jpg": (150, 480, 3),
-        "small.jpg": (20, 30, 3),
+        "v1.2.jpg": (20, 30, 3),
     }
     assert np.abs(images["folder-a.jpg"][75, 240].astype(int) - (200, 30, 40)).max() <= 4
 

@@ -221,6 +221,12 @@ def test_many_metrics_have_charts_up_to_a_limit(run):
     assert "dice/class 8 0.5" in page.text
 
 
+def test_the_figure_of_an_only_class_is_drawn_once(run):
+    (run / "validation.csv").write_text("step,epoch,stage,dice,dice/lung,auc/lung\n60,6,all,0.5,0.5,0.75\n")
+    metrics = chart_groups(read_training(run))[1]
+    assert [chart.title for chart in metrics.charts] == ["dice", "auc by class"]
+
+
 def test_curves_are_a_picture_with_lines(written):
     with Image.open(written / "curves.png") as picture:
         width, height = picture.size

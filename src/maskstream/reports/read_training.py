@@ -152,6 +152,7 @@ def _read_validations(path: Path) -> tuple[Series, frozenset[str]]:
     rows = list(read_rows(path))
     names = [name for name in (rows[0] if rows else ()) if name not in _PLACE]
     values = {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
-    counts = frozenset(name for name in names if all(row[name].isdigit() for row in rows if row[name]))
+    texts = {name: [row[name] for row in rows if row[name]] for name in names}
+    counts = frozenset(name for name in names if texts[name] and all(text.isdigit() for text in texts[name]))
     step, epoch = (np.array([float(row[name]) for row in rows]) for name in ("step", "epoch"))
     return Series(step, epoch, values), counts

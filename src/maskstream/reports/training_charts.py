@@ -22,6 +22,8 @@ METRIC_CHARTS = 12
 DOT_LIMIT = 60
 """Validations beyond which their points are not marked."""
 
+_BY_CLASS = " by class"
+
 Kind = Literal["noise", "training", "validation", "waiting"]
 
 
@@ -80,17 +82,19 @@ def _losses(run: TrainingRun) -> list[Chart]:
 
 
 def _metrics(run: TrainingRun) -> list[Chart]:
-    """What chooses the best checkpoint first; figures of each class in one chart a figure."""
+    """What chooses the best checkpoint first; figures of the classes in one chart a figure, where there are several."""
     chosen: Sequence[str] = (run.recipe.get("validation") or {}).get("best") or ()
     figures = [name for name in run.validations.values if is_figure(run, name)]
     figures.sort(key=lambda name: name not in chosen)
     charts: dict[str, dict[str, str]] = {}
     for name in figures:
         title, slash, class_name = name.partition("/")
-        charts.setdefault(f"{title} by class" if slash else title, {})[class_name or title] = name
+        charts.setdefault(title + _BY_CLASS if slash else title, {})[class_name or title] = name
+    # the figure of a model's only class is the figure itself
     made = [
         Chart(title, tuple(_validation_lines(run.validations, dict(list(names.items())[:LINE_LIMIT]))), from_zero=False)
         for title, names in charts.items()
+        if len(names) > 1 or title.removesuffix(_BY_CLASS) not in charts or title in names
     ]
     return [chart for chart in made if chart.lines][:METRIC_CHARTS]
 

@@ -119,7 +119,7 @@ def _figures(run: TrainingRun) -> list[tuple[str, str]]:
         ("Epochs", epoch_text(run.last_epoch)),
         ("Last training loss", f"{values['loss'][-1]:.4g}"),
         ("Images a second", f"{values['images_per_s'].mean():.3g}"),
-        ("A step", f"{1000 * step_s:.3g}\u00a0ms"),
+        ("A step", f"{step_s:.3g}\u00a0s" if step_s >= 1 else f"{1000 * step_s:.3g}\u00a0ms"),
         ("Of it waiting for data", words.percent(100 * data_s / step_s)),
         ("Peak memory", f"{words.number(values['memory_mb'].max())}\u00a0MB"),
     ]

@@ -15,8 +15,8 @@ def peak_memory_mb() -> float:
 
     Processes that load images count with what they hold now; pages that they share with this one count each time.
     """
-    if torch.cuda.is_initialized():
-        return torch.cuda.max_memory_allocated() / MB
+    if allocated := torch.cuda.max_memory_allocated():  # 0 where no GPU is in use
+        return allocated / MB
     children = sum(_resident_bytes(child) for child in psutil.Process().children(recursive=True))
     return (_own_peak_bytes() + children) / MB
 

@@ -26,6 +26,7 @@ from torch.utils.tensorboard import SummaryWriter
 from maskstream.core.files import whole_file
 from maskstream.errors import OutputError
 from maskstream.evaluation.judge import Metrics
+from maskstream.media.images import IMAGE_SUFFIXES
 from maskstream.reports.training_tables import SAMPLES, STEPS, VALIDATION, cut_after, read_rows
 from maskstream.training.memory import peak_memory_mb
 
@@ -155,7 +156,8 @@ class RunLog:
             shrink = min(1.0, SAMPLE_SIDE_PX / max(image.shape[:2]))
             small = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
             _, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-            with whole_file(folder / f"{name.replace('/', '-')}.jpg") as temporary:
+            plain = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
+            with whole_file(folder / f"{plain.replace('/', '-')}.jpg") as temporary:
                 temporary.write_bytes(encoded.tobytes())
 
     def note(self, text: str) -> None:
