@@ -1,0 +1,106 @@
+"""`maskstream evaluate` with models of every task: which file it writes, and which images it takes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import typer
+from tiny_model import write_tiny_model
+from typer.testing import CliRunner
+
+from maskstream.cli.evaluate import evaluate
+from maskstream.core.masks import CroppedMask
+from maskstream.data.dataset import Annotation, Dataset, ImageRecord, Provenance
+from maskstream.inference.manifest import Training
+
+SIZE_HW = (64, 64)
+MIDDLE = CroppedMask(np.ones((32, 32), bool), 16, 16)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Four images with a malignant square in the middle; all but the first are in the split `test`."""
+    records = []
+    for number in range(4):
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), np.full((*SIZE_HW, 3), number, np.uint8))
+        square = Annotation.from_mask(1, MIDDLE, SIZE_HW)
+        records.append(ImageRecord(number + 1, path.name, path, SIZE_HW, (square,), class_id=1))
+    made = Dataset(
+        folder=tmp_path / "source",
+        classes=("benign", "malignant"),
+        images=tuple(records),
+        splits={"train": ("0.png",), "val": (), "test": ("1.png", "2.png", "3.png")},
+        left_out=(),
+        splits_made_by="hand",
+        provenance=Provenance(name="squares", source="", licence="CC0-1.0", licence_url="", importer="test"),
+    )
+    return made.save(tmp_path / "dataset")
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    app = typer.Typer()
+    app.command()(evaluate)
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+def test_a_semantic_model_writes_its_regions_as_coco_results(dataset: Dataset, tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "model", "semantic")
+    exit_code, output = run(tmp_path / "model", "--data", dataset.folder, "--out", tmp_path / "out")
+    assert exit_code == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["mean_dice"], metrics["n_pictures"], metrics["split"]) == (1.0, 3, "test")
+    assert "mean_dice" in output
+    entries = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert [entry["image_id"] for entry in entries] == [2, 3, 4]
+
+
+def test_a_higher_score_leaves_regions_out(dataset: Dataset, tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "model", "semantic")
+    run(tmp_path / "model", "--data", dataset.folder, "--out", tmp_path / "out", "--score", 0.9)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["mean_dice"], metrics["score_threshold"]) == (0.0, 0.9)
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text()) == []
+
+
+def test_a_classifier_writes_a_table(dataset: Dataset, tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "model", "classification", calibration=None)
+    exit_code, _ = run(tmp_path / "model", "--data", dataset.folder, "--out", tmp_path / "out")
+    assert exit_code == 0
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == ["1.png", "2.png", "3.png"]
+    assert rows[0] == {
+        "image": "1.png",
+        "truth": "malignant",
+        "called": "malignant",
+        "benign": "0.250000",
+        "malignant": "0.750000",
+    }
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["accuracy"] == 1.0
+
+
+def test_a_classifier_has_no_score_to_choose(dataset: Dataset, tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "model", "classification")
+    exit_code, output = run(tmp_path / "model", "--data", dataset.folder, "--score", 0.5, "--out", tmp_path / "out")
+    assert exit_code == 2
+    assert "a classifier finds no objects that have a score" in " ".join(output.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_that_the_recipe_keeps_for_the_end_are_the_test_split(dataset: Dataset, tmp_path: Path) -> None:
+    """Of the model's own dataset; on another one the dataset's split of that name is judged."""
+    pytest.importorskip("torch")
+    facts = {"data": "squares", "images": {}, "split_rule": "", "recipe": {"data": {"test_images": ["2.png"]}}}
+    for digest, expected in ((dataset.content_sha256(), 1), ("0" * 64, 3)):
+        model = tmp_path / f"model-{expected}"
+        write_tiny_model(model, "semantic", training=Training(**facts, data_sha256=digest))
+        run(model, "--data", dataset.folder, "--out", tmp_path / f"out-{expected}")
+        metrics = json.loads((tmp_path / f"out-{expected}" / "metrics.json").read_text())
+        assert metrics["n_pictures"] == expected
