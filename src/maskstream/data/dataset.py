@@ -182,6 +182,12 @@ class Dataset:
         by_name = {record.name: record for record in self.images}
         return tuple(by_name[name] for name in self.splits[split])
 
+    def shown_classes(self) -> Classes:
+        """The classes of which there is an object or an image, in the order of their ids."""
+        ids = {record.class_id for record in self.images}
+        ids.update(annotation.class_id for record in self.images for annotation in record.annotations)
+        return tuple(name for class_id, name in enumerate(self.classes) if class_id in ids)
+
     def with_images(self, images: Sequence[ImageRecord]) -> Dataset:
         """The dataset with these images; splits keep those of their members that are still there."""
         names = {record.name for record in images}

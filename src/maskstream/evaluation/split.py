@@ -17,6 +17,9 @@ from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
 from maskstream.evaluation.instance import Entry, ImageTruth
 
+NOWHERE = -1
+"""The id of a class that the model does not know, and does not need to."""
+
 
 def segment_records(
     records: Iterable[ImageRecord], model: Segmenter, class_ids: Sequence[int], score_floor: float
@@ -72,13 +75,13 @@ def truth_of(record: ImageRecord, class_ids: Sequence[int]) -> ImageTruth:
 
 
 def match_classes(dataset: Dataset, classes: Classes) -> tuple[int, ...]:
-    """For each class of the dataset the model's id of the same name.
+    """For each class of the dataset the model's id of the same name; `NOWHERE` for one that no image shows.
 
     Raises
     ------
-    DatasetError : the dataset has a class that the model does not know.
+    DatasetError : the dataset shows a class that the model does not know.
     """
-    unknown = [name for name in dataset.classes if name not in classes]
+    unknown = [name for name in dataset.shown_classes() if name not in classes]
     if unknown:
         raise DatasetError(
             f"{dataset.folder / ANNOTATIONS}: categories",
@@ -86,7 +89,7 @@ def match_classes(dataset: Dataset, classes: Classes) -> tuple[int, ...]:
             found=", ".join(unknown),
             remedy="rename the categories or choose another model",
         )
-    return tuple(classes.index(name) for name in dataset.classes)
+    return tuple(classes.index(name) if name in classes else NOWHERE for name in dataset.classes)
 
 
 def coco_results(results: Iterable[Entry], dataset: Dataset, classes: Classes) -> list[Entry]:

@@ -14,7 +14,9 @@ from maskstream.training.tasks.semantic import BACKGROUND
 
 
 def resolve(recipe: Recipe, dataset: Dataset) -> Recipe:
-    """The recipe with its classes, and with balanced class weights as numbers.
+    """The recipe with its classes, and with balanced class weights as numbers, whose mean over what is seen is 1.
+
+    A recipe that names no class learns those of which the dataset shows anything.
 
     Raises
     ------
@@ -22,7 +24,8 @@ def resolve(recipe: Recipe, dataset: Dataset) -> Recipe:
         task learns from.
     RecipeError : the recipe has a class of which the training images show nothing.
     """
-    recipe = recipe.model_copy(update={"classes": recipe.classes or dataset.classes})
+    names_classes = bool(recipe.classes)
+    recipe = recipe.model_copy(update={"classes": recipe.classes or dataset.shown_classes()})
     match_classes(dataset, recipe.classes)
     splits = split_records(recipe.data, dataset)
     for split in ("train", "val"):
@@ -34,10 +37,13 @@ def resolve(recipe: Recipe, dataset: Dataset) -> Recipe:
                 remedy="make splits with: maskstream data split",
             )
     shown = _shown(recipe, dataset, splits["train"])
-    _refuse_unseen(recipe, shown, dataset)
+    _refuse_nothing(recipe, shown, dataset)
+    if names_classes:
+        _refuse_unseen(recipe, shown, dataset)
     if recipe.loss.class_weights != "balanced":
         return recipe
-    weights = {name: sum(shown.values()) / (len(shown) * count) for name, count in shown.items()}
+    seen = {name: count for name, count in shown.items() if count}
+    weights = {name: sum(seen.values()) / (len(seen) * count) for name, count in seen.items()}
     return recipe.model_copy(update={"loss": recipe.loss.model_copy(update={"class_weights": weights})})
 
 
@@ -58,7 +64,8 @@ def _shown(recipe: Recipe, dataset: Dataset, records: Sequence[ImageRecord]) -> 
     return {BACKGROUND: max(pixels - sum(areas.values()), 0.0)} | areas
 
 
-def _refuse_unseen(recipe: Recipe, shown: dict[str, float], dataset: Dataset) -> None:
+def _refuse_nothing(recipe: Recipe, shown: dict[str, float], dataset: Dataset) -> None:
+    """See that there is something to learn from, and for a classifier something to tell apart."""
     what = {
         "classification": ("images with a class of their own", "import labels of whole images"),
         "instance": ("objects with masks", "import masks, or turn boxes into masks with --box-shape"),
@@ -67,6 +74,17 @@ def _refuse_unseen(recipe: Recipe, shown: dict[str, float], dataset: Dataset) ->
     if not any(shown.get(name) for name in recipe.classes):
         expected, remedy = what[recipe.task]
         raise DatasetError(f"{dataset.folder}: train", expected=expected, found="none", remedy=remedy)
+    if recipe.task == "classification" and len(recipe.classes) < 2:
+        raise DatasetError(
+            f"{dataset.folder}: classes",
+            expected="two or more, to tell apart",
+            found=", ".join(recipe.classes),
+            remedy="add images of another class",
+        )
+
+
+def _refuse_unseen(recipe: Recipe, shown: dict[str, float], dataset: Dataset) -> None:
+    """See that the training images show every class that the recipe names."""
     unseen = [name for name in recipe.classes if not shown[name]]
     if unseen:
         raise RecipeError(
@@ -74,11 +92,4 @@ def _refuse_unseen(recipe: Recipe, shown: dict[str, float], dataset: Dataset) ->
             expected=f"classes that the training images of {dataset.folder} show",
             found=f"nothing of {', '.join(unseen)}",
             remedy="leave them out, or add images of them",
-        )
-    if recipe.task == "classification" and len(recipe.classes) < 2:
-        raise DatasetError(
-            f"{dataset.folder}: classes",
-            expected="two or more, to tell apart",
-            found=", ".join(recipe.classes),
-            remedy="add images of another class",
         )

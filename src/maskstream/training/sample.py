@@ -21,16 +21,16 @@ class Sample:
     masks : (n, H, W) uint8, 0 or 1, one an object.
     class_ids : (n,) int64, 0-based.
     label_ids : (n,) int64, ids of the finer labels; `UNKNOWN` where only the class is known.
-    image_class : class of the image as a whole, or `UNKNOWN`.
     content_hw : height and width of the part, from the top left corner, that the image fills; the rest is padding.
+    image_class : class of the image as a whole, or `UNKNOWN`.
     """
 
     image: NDArray[np.uint8]
     masks: NDArray[np.uint8]
     class_ids: NDArray[np.int64]
     label_ids: NDArray[np.int64]
+    content_hw: tuple[int, int]
     image_class: int = UNKNOWN
-    content_hw: tuple[int, int] = (0, 0)
 
     @property
     def size_hw(self) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from maskstream.evaluation.split import match_classes
 from maskstream.inference.preprocess import Placement, Preprocessing
 from maskstream.media.sample import SampleClip
 from maskstream.training.augment import Augmentation
+from maskstream.training.augment.geometry import MEAN_COLOUR
 from maskstream.training.draws import Draw
 from maskstream.training.recipe import DataRecipe, Recipe, SyntheticRecipe
 from maskstream.training.sample import UNKNOWN, Sample
@@ -197,13 +198,12 @@ class SampleMaker:
         size_hw = (image.shape[0], image.shape[1])
         placement = Placement.fit(size_hw, self.preprocessing.input_size_hw)
         height, width = placement.content_size_hw
-        mean = np.round(np.array(self.preprocessing.mean) * 255).astype(np.uint8)
-        full = np.tile(mean, (*self.preprocessing.input_size_hw, 1))
+        full = np.tile(np.array(MEAN_COLOUR, np.uint8), (*self.preprocessing.input_size_hw, 1))
         full[:height, :width] = placement.image_to_input(image)
         dense = np.zeros((len(masks), *self.preprocessing.input_size_hw), np.uint8)
         for row, mask in enumerate(masks):
             dense[row] = placement.mask_to_input(mask.dense(size_hw))
-        return Sample(full, dense, class_ids, label_ids, content_hw=placement.content_size_hw)
+        return Sample(full, dense, class_ids, label_ids, placement.content_size_hw)
 
 
 def items_of(records: Iterable[ImageRecord], recipe: Recipe) -> tuple[list[Item], list[float]]:
