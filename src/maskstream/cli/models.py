@@ -33,7 +33,7 @@ def show(
     ] = False,
     depth: Annotated[int, typer.Option(min=0, help="Levels of layers that get a line of their own.")] = 3,
     stage: Annotated[
-        str | None, typer.Option(help="Stage whose trainable parameters are told.  [default: the last]")
+        str | None, typer.Option(help="Stage whose trainable parameters are told; the last one unless named.")
     ] = None,
     classes: Annotated[
         int | None, typer.Option(min=1, help="How many, for a recipe that leaves them to the dataset.")
