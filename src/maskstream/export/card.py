@@ -9,6 +9,8 @@ HEADLINES = {
     "AP": "mask AP, IoU 0.50 to 0.95, mean over classes",
     "AP50": "mask AP at IoU 0.50, mean over classes",
     "AP75": "mask AP at IoU 0.75, mean over classes",
+    "box_AP": "box AP, IoU 0.50 to 0.95, mean over classes",
+    "box_AP50": "box AP at IoU 0.50, mean over classes",
     "mean_jaccard": "mean Jaccard of an image",
     "thresholded_jaccard": "mean Jaccard, below 0.65 counted as 0",
     "mean_dice": "mean Dice of an image",
