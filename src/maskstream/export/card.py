@@ -18,7 +18,7 @@ HEADLINES = {
     "pooled_dice": "Dice of all images' pixels together",
     "mean_pixel_accuracy": "mean share of an image's pixels with the right class",
     "accuracy": "share of images with the right class",
-    "balanced_accuracy": "the same, mean over classes",
+    "balanced_accuracy": "balanced accuracy",
     "auc": "ROC AUC of the percentage",
     "sensitivity": "sensitivity at 50 %",
     "specificity": "specificity at 50 %",
