@@ -127,7 +127,7 @@ class Trainer:
                 self.state.progressed.step += 1
                 self.average.update(self.state.progressed.step)
                 if self.log:
-                    done = epoch + 1 - (epoch_end - self.state.progressed.step) / leg.steps_per_epoch
+                    done = epoch + (leg.step_in_epoch(self.state.progressed.step - 1) + 1) / leg.steps_per_epoch
                     step_s = time.perf_counter() - began
                     values = {name: loss.item() for name, loss in losses.items()}
                     self.log.step(
@@ -232,8 +232,13 @@ def _begin(
             load_initial(model, task.pretrained_part(model), task.recipe.initial_weights, notes.append)
         else:
             notes.append("no initial weights: the model starts from random ones")
+            if getattr(task.recipe.model, "norm", None) == "frozen":
+                notes.append(
+                    "model.norm is frozen without weights to freeze: batch would let the backbone learn its norms"
+                )
         if fabric.is_global_zero:
-            state.open(dataset, {"devices": fabric.world_size, "device": str(fabric.device), "stage": stage})
+            arguments = {"devices": fabric.world_size, "device": str(fabric.device), "stage": stage}
+            state.open(dataset, plan[-1].end, arguments)
         average.restore({})
         fabric.barrier()
         return notes, {}

@@ -62,7 +62,7 @@ class RunState:
         self.progressed = Progressed()
         self._facts = {"recipe": recipe.model_dump(mode="json"), "data_sha256": data_sha256, "maskstream": __version__}
 
-    def open(self, dataset: Dataset, arguments: Mapping[str, Any]) -> None:
+    def open(self, dataset: Dataset, total_steps: int, arguments: Mapping[str, Any]) -> None:
         """Make a new run folder and write how the run came about.
 
         Raises
@@ -78,6 +78,7 @@ class RunState:
             "data": dataset.provenance.name,
             "data_folder": str(dataset.folder),
             "data_sha256": self._facts["data_sha256"],
+            "total_steps": total_steps,
             "arguments": dict(arguments),
             "git": git_state(),
         }

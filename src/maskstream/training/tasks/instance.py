@@ -26,7 +26,7 @@ from maskstream.training.models.mask_rcnn_graphs import graphs
 from maskstream.training.recipe import MaskRcnnModel, Recipe
 from maskstream.training.sample import Sample
 from maskstream.training.tasks.task import Losses
-from maskstream.training.tasks.tiled import tiled
+from maskstream.training.tasks.tiled import max_detections, tiled
 from maskstream.training.torch_runtime import TorchRuntime
 
 LEAST_OBJECT_PX = 16
@@ -99,7 +99,13 @@ class InstanceTask:
         """The figures of `evaluation.judge`."""
         segmenter = self.segmenter(model)
         pairs = segment_records(records, segmenter, match_classes(dataset, self.recipe.classes), SCORE_FLOOR)
-        return judge(pairs, self.recipe.classes, segmenter.score_threshold, positive=self.recipe.positive)
+        return judge(
+            pairs,
+            self.recipe.classes,
+            segmenter.score_threshold,
+            positive=self.recipe.positive,
+            max_detections=max_detections(self.recipe),
+        )
 
     def show(self, model: nn.Module, record: ImageRecord) -> NDArray[np.uint8]:
         """The image with its detections."""

@@ -6,6 +6,11 @@ from maskstream.core.segmenter import Segmenter
 from maskstream.inference.tiles import TiledSegmenter, TileSettings
 from maskstream.training.recipe import Recipe
 
+DETECTIONS_OF_TILES = 1000
+"""Of an image that is seen window by window, how many detections are kept and judged."""
+DETECTIONS = 100
+"""Of other images, how many are judged: COCO's own limit."""
+
 
 def tile_settings(recipe: Recipe) -> TileSettings | None:
     """How the deployed model cuts images and merges what it finds; None where it takes them whole."""
@@ -20,4 +25,9 @@ def tile_settings(recipe: Recipe) -> TileSettings | None:
 def tiled(segmenter: Segmenter, recipe: Recipe) -> Segmenter:
     """The Segmenter itself, or around it one that looks window by window."""
     settings = tile_settings(recipe)
-    return segmenter if settings is None else TiledSegmenter(segmenter, settings)
+    return segmenter if settings is None else TiledSegmenter(segmenter, settings, DETECTIONS_OF_TILES)
+
+
+def max_detections(recipe: Recipe) -> int:
+    """How many detections of an image average precision looks at."""
+    return DETECTIONS if recipe.data.tiles is None else DETECTIONS_OF_TILES
