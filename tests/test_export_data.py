@@ -43,8 +43,8 @@ from maskstream.inference.manifest import ModelFacts
 from maskstream.inference.regions import RegionSettings
 from maskstream.inference.windows import TileSettings
 from maskstream.training.checkpoint import save_weights
+from maskstream.training.image_splits import split_records
 from maskstream.training.recipe import Recipe
-from maskstream.training.samples import split_records
 from maskstream.training.tasks import make_task
 
 CLASSES = ("benign", "malignant")

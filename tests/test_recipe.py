@@ -148,6 +148,6 @@ def test_smoke_keeps_the_model_and_shrinks_the_rest() -> None:
     assert small.input_size_hw == (128, 128)
     assert [stage.steps for stage in small.stages] == [2, 2, 2]
     assert isinstance(small.model, MaskRcnnModel)
-    assert small.model.settings.anchor_sizes[0] == (4.0, 6.0)
+    assert small.model.settings.anchor_sizes[0] == (3.0, 5.0)
     assert small.model.model_copy(update={"settings": None}) == recipe.model.model_copy(update={"settings": None})
     assert Recipe.model_validate(small.model_dump()) == small

@@ -12,11 +12,12 @@ from small_datasets import crowd, dataset, record, rectangle
 from maskstream.data.dataset import Dataset
 from maskstream.errors import DatasetError, RecipeError
 from maskstream.training.draws import Draw
+from maskstream.training.image_splits import split_records
 from maskstream.training.recipe import Recipe, SyntheticRecipe
 from maskstream.training.recipe_file import parse_recipe
 from maskstream.training.resolve import resolve
 from maskstream.training.sample import UNKNOWN
-from maskstream.training.samples import Item, SampleMaker, items_of, split_records, synthetic_scene
+from maskstream.training.samples import Item, SampleMaker, items_of, synthetic_scene
 
 STAGES = [{"epochs": 1, "learning_rate": 0.001}]
 SMALL = {"architecture": "mask-rcnn", "backbone": "mobilenet-v2"}

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from maskstream import __version__
-from maskstream.cli.extras import require_extra
 from maskstream.cli.progress import progress_bar
 from maskstream.core.files import write_json, write_text
 from maskstream.data.dataset import Dataset
@@ -19,6 +18,8 @@ from maskstream.evaluation.deployed import evaluation_of
 from maskstream.evaluation.judge import SCORE_FLOOR, Metrics
 from maskstream.inference.load import DeployedClassifier, load_any
 from maskstream.inference.manifest import Manifest
+from maskstream.training.image_splits import split_records
+from maskstream.training.recipe import DataRecipe
 
 
 def evaluate(
@@ -75,10 +76,6 @@ def _records(manifest: Manifest, dataset: Dataset, data_sha256: str, split: str)
     names_images = isinstance(data, dict) and (data.get("test_images") or data.get("val_images"))
     if not names_images or data_sha256 != manifest.training.data_sha256:
         return dataset.records(split)
-    require_extra("train", "torch")
-    from maskstream.training.recipe import DataRecipe
-    from maskstream.training.samples import split_records
-
     return split_records(DataRecipe.model_validate(data), dataset).get(split) or dataset.records(split)
 
 

@@ -24,8 +24,8 @@ from maskstream.export.trained import Checkpoint, Splits, gather_facts
 from maskstream.inference.load import load_any, load_model
 from maskstream.inference.manifest import MODEL_CARD, Manifest, ModelFacts, read_manifest
 from maskstream.inference.runtime import OnnxRuntime
+from maskstream.training.image_splits import split_records
 from maskstream.training.models.graph_part import GraphPart
-from maskstream.training.samples import split_records
 from maskstream.training.torch_runtime import TorchRuntime
 
 VERSIONS_OF = ("maskstream", "torch", "onnx", "onnxruntime")

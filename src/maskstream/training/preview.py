@@ -24,9 +24,10 @@ from maskstream.errors import OutputError
 from maskstream.reports.contact_sheet import lay_out
 from maskstream.training.augment import boxes_of_masks
 from maskstream.training.draws import BatchDraws, Draw
+from maskstream.training.image_splits import split_records
 from maskstream.training.recipe import Recipe
 from maskstream.training.sample import UNKNOWN, Sample
-from maskstream.training.samples import SampleMaker, items_of, split_records
+from maskstream.training.samples import SampleMaker, items_of
 from maskstream.training.tasks.instance import LEAST_OBJECT_PX
 
 CELL_PX = 512

@@ -32,11 +32,15 @@ class MaskRcnnModel(Part):
     Attributes
     ----------
     pyramid_channels : of the feature pyramid's maps; 256 in torchvision's models.
-    norm : of the backbone's batch norm: "frozen" keeps statistics and scales as the initial weights have them, which
+    norm : of every batch norm in it: "frozen" keeps statistics and scales as the initial weights have them, which
         small batches need; "batch" trains them, which a backbone without initial weights needs.
     class_head : "box": the box head tells the classes apart, as torchvision does; "context": the box head only
         separates objects from background, and a head that sees the object with its surroundings names the class.
-    settings : anchors, proposals and suppression: what shapes the answer besides the weights.
+    boxes_per_image : proposals that teach the heads in a step, a quarter of them on objects; null: 64 for mobilenet-v2,
+        torchvision's 512 for the others.
+    settings : anchors, proposals and suppression: what shapes the answer besides the weights. As many `anchor_sizes`
+        and `anchor_strides` as the backbone has levels: 4, 8, 16, 32, 64 for ResNets, 8, 16, 32 for mobilenet-v2 and
+        32, 32, 64 for mobilenet-v3.
     """
 
     architecture: Literal["mask-rcnn"]
@@ -44,6 +48,7 @@ class MaskRcnnModel(Part):
     pyramid_channels: Count = 256
     norm: Literal["frozen", "batch"] = "frozen"
     class_head: Literal["box", "context"] = "box"
+    boxes_per_image: Count | None = None
     settings: MaskRcnnSettings = MaskRcnnSettings()
 
     @property
@@ -69,8 +74,8 @@ class PlainSegmentationModel(Part):
 
     Attributes
     ----------
-    architecture : "original-unet": Ronneberger et al. 2015, unpadded; `input_size_hw` is what comes out (388 of 572 that
-        go in); "encoder-decoder": pools and grows again without skips; "full-resolution": convolutions without pooling.
+    architecture : "original-unet": Ronneberger et al. 2015, unpadded; `input_size_hw` is what comes out (388 of the 572
+        that go in); "encoder-decoder": pools and grows again without skips; "full-resolution": convolutions without pooling.
     channels : of the first level (doubled a level), or of every layer at full resolution.
     upsampling : of the networks that pool; "unpooling" puts each value where its maximum was.
     """
@@ -170,8 +175,8 @@ class AugmentationRecipe(Part):
     rotation_degrees, shear_degrees : drawn from -x..x.
     shift : drawn from -x..x of the side, down and across.
     scale : range of the zoom; above 1 magnifies.
-    large_scale_jitter : range of a zoom drawn on a logarithmic scale, after which a window of the input's size is cut or
-        filled (Ghiasi et al. 2021); replaces `scale`.
+    large_scale_jitter : range of a zoom drawn on a logarithmic scale, after which a window of the input's size is cut
+        or filled (Ghiasi et al. 2021); replaces `scale`.
     crop : probability of cutting out a part with `crop_share` of the area or more and enlarging it.
     brightness, contrast, saturation : factor drawn from 1 - x..1 + x. hue : turned by -x..x of the circle.
     blur, noise, jpeg, hair, dark_corners : their probabilities.
@@ -225,11 +230,12 @@ class LossRecipe(Part):
 
     Attributes
     ----------
-    weights : of each loss by its name. Regions and classes: sums of bce, cross_entropy, dice, focal, tversky. Mask R-CNN:
-        its own components (class, box, mask, rpn_class, rpn_box, and object), each 1 unless it stands here.
-    class_weights : of each class in the losses that go pixel by pixel or image by image; "balanced": inverse to how often it is seen
-        in training; `background` may be named for regions.
-    focal_gamma : Lin et al. 2017. tversky_alpha, tversky_beta : weights of false positives and of misses, Salehi et al. 2017.
+    weights : of each loss by its name. Regions and classes: sums of bce, cross_entropy, dice, focal, tversky. Mask
+        R-CNN: its own components (class, box, mask, rpn_class, rpn_box, and object), each 1 unless it stands here.
+    class_weights : of each class in the losses that go pixel by pixel or image by image; "balanced": inverse to how
+        often it is seen in training; `background` may be named for regions.
+    focal_gamma : Lin et al. 2017.
+    tversky_alpha, tversky_beta : weights of false positives and of misses, Salehi et al. 2017.
     """
 
     weights: dict[str, NotNegative] = Field(default_factory=dict)
@@ -263,9 +269,9 @@ class Stage(Part):
     ----------
     epochs, steps : its length; one of the two.
     learning_rate : its peak.
-    trains : "heads": everything but the part that initial weights are made for (backbone or encoder); "all": everything.
-    schedule : after the warm-up, half a cosine down to a hundredth of the peak; or by `decay_factor` at each of `decay_at`
-        (shares of the stage); or constant.
+    trains : "heads": everything but the part that initial weights are made for (backbone or encoder); or "all".
+    schedule : after the warm-up, half a cosine down to a hundredth of the peak; or by `decay_factor` at each of
+        `decay_at` (shares of the stage); or constant.
     warmup_share : of the stage, in which the rate grows from `warmup_factor` of its peak.
     """
 
@@ -316,8 +322,8 @@ class Recipe(Part):
     labels : finer labels that a context class head learns, each with its class; read from the image attribute `label`.
         Empty: the classes.
     positive : the class whose percentage is judged and calibrated, or null.
-    initial_weights : a checkpoint or run folder; a safetensors or weights-only .pth file in torchvision's layout of the whole model
-        or of its backbone; `torchvision:NAME`, which torchvision downloads; or null for none.
+    initial_weights : a checkpoint or run folder; a safetensors or weights-only .pth file in torchvision's layout of the
+        whole model or of its backbone; `torchvision:NAME`, which torchvision downloads; or null for none.
     score_threshold : score from which an object counts as found in validation.
     precision : "bf16-mixed" or "32-true".
     """

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from maskstream.data.dataset import Dataset, ImageRecord
 from maskstream.errors import DatasetError, RecipeError
 from maskstream.evaluation.split import match_classes
+from maskstream.training.image_splits import split_records
 from maskstream.training.recipe import Recipe
-from maskstream.training.samples import split_records
 from maskstream.training.tasks.semantic import BACKGROUND
 
 

@@ -18,7 +18,7 @@ from maskstream.core.files import require_unused, write_json, write_text
 from maskstream.data.dataset import Dataset
 from maskstream.errors import CheckpointError
 from maskstream.evaluation.judge import Metrics
-from maskstream.training.checkpoint import BEST, LAST, RESUME, load_weights, resume_tensors, save_weights
+from maskstream.training.checkpoint import BEST, LAST, RESUME, load_weights, recipe_of, resume_tensors, save_weights
 from maskstream.training.optimise import WeightAverage
 from maskstream.training.recipe import Recipe
 from maskstream.training.recipe_file import dump_recipe
@@ -99,7 +99,8 @@ class RunState:
 
     def _refuse_others(self, path: Path, facts: Mapping[str, Any], besides: Sequence[str] = ()) -> None:
         """See that a state is of this recipe, `besides` some keys of it, and of this dataset."""
-        differing = _differing(facts.get("recipe", {}), self._facts["recipe"], besides)
+        begun = recipe_of(facts, path).model_dump(mode="json")  # so that keys that were added since have their defaults
+        differing = [key for key, value in begun.items() if key not in besides and value != self._facts["recipe"][key]]
         if not differing and facts.get("data_sha256") == self._facts["data_sha256"]:
             return
         what = "recipe" if differing else "dataset"
@@ -207,8 +208,3 @@ def git_state() -> dict[str, Any] | None:
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], capture_output=True, check=True, text=True)
     return done.stdout.strip()
-
-
-def _differing(then: Mapping[str, Any], now: Mapping[str, Any], besides: Sequence[str]) -> list[str]:
-    """The keys in which two recipes differ."""
-    return [key for key in now if key not in besides and then.get(key) != now[key]]

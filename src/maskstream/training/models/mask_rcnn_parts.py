@@ -162,7 +162,7 @@ def build_roi_heads(model: MaskRcnnModel, outputs: int) -> RoIHeads:
         FastRCNNPredictor(spec.box_features, outputs),
         fg_iou_thresh=0.5,
         bg_iou_thresh=0.5,
-        batch_size_per_image=spec.sampling.boxes,
+        batch_size_per_image=model.boxes_per_image or spec.sampling.boxes,
         positive_fraction=0.25,
         bbox_reg_weights=None,
         **_unused(settings),
