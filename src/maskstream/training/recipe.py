@@ -75,7 +75,7 @@ class PlainSegmentationModel(Part):
     Attributes
     ----------
     architecture : "original-unet": Ronneberger et al. 2015, unpadded; `input_size_hw` is what comes out (388 of the 572
-        that go in); "encoder-decoder": pools and grows again without skips; "full-resolution": convolutions without pooling.
+        that go in); "encoder-decoder": pools and grows again without skips; "full-resolution": convolutions only.
     channels : of the first level (doubled a level), or of every layer at full resolution.
     upsampling : of the networks that pool; "unpooling" puts each value where its maximum was.
     """
@@ -303,6 +303,7 @@ class ValidationRecipe(Part):
     best : metrics whose mean chooses `best`; empty: the latest.
     mode : whether that mean should be large or small.
     patience : validations without a better one after which the stage ends; null: none end it.
+    keep_epochs : keep a checkpoint of every epoch, as `epochs/epoch-003.safetensors`, not only the best and the last.
     """
 
     every: Count = 1
@@ -310,6 +311,7 @@ class ValidationRecipe(Part):
     best: tuple[str, ...] = ()
     mode: Literal["max", "min"] = "max"
     patience: Count | None = None
+    keep_epochs: bool = False
 
 
 class Recipe(Part):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from maskstream import __version__
-from maskstream.core.files import require_unused, write_json, write_text
+from maskstream.core.files import require_unused, whole_file, whole_folder, write_json, write_text
 from maskstream.data.dataset import Dataset
 from maskstream.errors import CheckpointError
 from maskstream.evaluation.judge import Metrics
@@ -24,7 +24,7 @@ from maskstream.training.recipe import Recipe
 from maskstream.training.recipe_file import dump_recipe
 from maskstream.training.stages import Leg
 
-RECIPE, RUN, STAGES = "recipe.yaml", "run.json", "stages"
+RECIPE, RUN, STAGES, EPOCHS = "recipe.yaml", "run.json", "stages", "epochs"
 VERSIONS_OF = ("torch", "torchvision", "lightning", "numpy", "segmentation-models-pytorch")
 
 
@@ -35,12 +35,16 @@ class Progressed:
     Attributes
     ----------
     step : steps of the optimiser that are done, over all stages.
+    epochs : epochs that are done, with their validation, over all stages.
+    stages : names of those that are done, with all that they leave.
     best_score, best_step : of the best validation so far; None before the first.
     stale : validations since then.
     metrics : of the latest validation.
     """
 
     step: int = 0
+    epochs: int = 0
+    stages: list[str] = field(default_factory=list)
     best_score: float | None = None
     best_step: int = 0
     stale: int = 0
@@ -62,15 +66,21 @@ class RunState:
         self.progressed = Progressed()
         self._facts = {"recipe": recipe.model_dump(mode="json"), "data_sha256": data_sha256, "maskstream": __version__}
 
-    def open(self, dataset: Dataset, total_steps: int, arguments: Mapping[str, Any]) -> None:
-        """Make a new run folder and write how the run came about.
+    def open(
+        self,
+        dataset: Dataset,
+        total_steps: int,
+        arguments: Mapping[str, Any],
+        model: nn.Module,
+        average: WeightAverage,
+    ) -> None:
+        """Make a new run folder, whole or not at all: how the run came about, and the state that it begins with.
 
         Raises
         ------
         OutputError : the folder is in use or cannot be written.
         """
-        require_unused(self.run, remedy="pass --resume or another --out")
-        write_text(self.run / RECIPE, dump_recipe(self.recipe))
+        require_new(self.run)
         facts = {
             "maskstream": __version__,
             "versions": {name: version(name) for name in VERSIONS_OF},
@@ -82,25 +92,35 @@ class RunState:
             "arguments": dict(arguments),
             "git": git_state(),
         }
-        write_json(self.run / RUN, facts)
+        with whole_folder(self.run) as folder:
+            write_text(folder / RECIPE, dump_recipe(self.recipe))
+            write_json(folder / RUN, facts)
+            self._save(folder / RESUME, resume_tensors(model, average.own(), None))
 
-    def load(self, path: Path | None = None) -> dict[str, Tensor]:
-        """Take the progress from a saved state (default: the latest), and return its tensors.
+    def load(self) -> dict[str, Tensor]:
+        """Take the progress from the latest state, and return its tensors.
 
         Raises
         ------
         CheckpointError : there is none, or it is of another recipe or dataset.
         """
-        path = path or self.run / RESUME
+        path = self.run / RESUME
+        if not path.is_file():
+            raise CheckpointError(
+                self.run, expected="a run to go on with", found=f"no {RESUME}", remedy="begin it without --resume"
+            )
         tensors, facts = load_weights(path)
         self._refuse_others(path, facts)
         self.progressed = Progressed(**facts["progressed"])
         return tensors
 
-    def _refuse_others(self, path: Path, facts: Mapping[str, Any], besides: Sequence[str] = ()) -> None:
-        """See that a state is of this recipe, `besides` some keys of it, and of this dataset."""
-        begun = recipe_of(facts, path).model_dump(mode="json")  # so that keys that were added since have their defaults
-        differing = [key for key, value in begun.items() if key not in besides and value != self._facts["recipe"][key]]
+    def _refuse_others(self, path: Path, facts: Mapping[str, Any], stages: int | None = None) -> None:
+        """See that a state is of this dataset, and of this recipe as far as its first `stages`."""
+        begun, now = (
+            _what_counts(recipe, stages)
+            for recipe in (recipe_of(facts, path), self.recipe)  # keys that were added since have their defaults
+        )
+        differing = [key for key, value in begun.items() if value != now[key]]
         if not differing and facts.get("data_sha256") == self._facts["data_sha256"]:
             return
         what = "recipe" if differing else "dataset"
@@ -127,67 +147,81 @@ class RunState:
             )
 
     def load_stage(self, name: str) -> dict[str, Tensor]:
-        """Take up a run where a stage has ended, with the best checkpoint of that time.
+        """Take the progress from the end of a stage, and return its tensors.
 
         Raises
         ------
-        CheckpointError : the stage has not been run here, or with a recipe that differs in more than its stages.
+        CheckpointError : the stage has not been run here, or with a recipe that differs in more than the stages after.
         """
         path = self.run / STAGES / f"{name}.safetensors"
+        if not path.is_file():
+            raise CheckpointError(
+                self.run, expected=f"stage {name} at its end, to go on from", found="none", remedy="run it first"
+            )
         tensors, facts = load_weights(path)
-        self._refuse_others(path, facts, ("stages",))
-        write_text(self.run / RECIPE, dump_recipe(self.recipe))
+        self._refuse_others(path, facts, 1 + [stage.name for stage in self.recipe.stages].index(name))
         self.progressed = Progressed(**facts["progressed"])
-        best = self.run / STAGES / f"{name}-best.safetensors"
-        if best.is_file():
-            shutil.copyfile(best, self.run / BEST)
         return tensors
+
+    def begin_after(self, stage: str, tensors: Mapping[str, Tensor]) -> None:
+        """Put the run back to where a stage has ended, with the best checkpoint of that time."""
+        write_text(self.run / RECIPE, dump_recipe(self.recipe))
+        _copy(self.run / STAGES / f"{stage}-best.safetensors", self.run / BEST)
+        self._save(self.run / RESUME, tensors)
 
     def save(self, model: nn.Module, average: WeightAverage, optimiser: torch.optim.Optimizer) -> None:
         """Write the state that `--resume` goes on from."""
-        facts = self._facts | {"progressed": asdict(self.progressed)}
-        save_weights(self.run / RESUME, resume_tensors(model, average.own(), optimiser), facts)
+        self._save(self.run / RESUME, resume_tensors(model, average.own(), optimiser))
+
+    def _save(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+        save_weights(path, tensors, self._facts | {"progressed": asdict(self.progressed)})
 
     def save_answer(self, weights: Mapping[str, Tensor], epoch: int) -> None:
-        """Write `last`, and `best` when the latest validation is the best so far."""
+        """Write `last`, `best` when the latest validation is the best so far, and the epoch's own where it is kept."""
         facts = self._facts | {"epoch": epoch, "step": self.progressed.step, "metrics": self.progressed.metrics}
         save_weights(self.run / LAST, weights, facts)
+        if self.recipe.validation.keep_epochs:
+            save_weights(self.run / EPOCHS / f"epoch-{epoch:03d}.safetensors", weights, facts)
         if self.progressed.best_step in (0, self.progressed.step):
             save_weights(self.run / BEST, weights, facts)
 
     def end_stage(self, leg: Leg, model: nn.Module, average: WeightAverage) -> None:
         """Keep what the next stage starts from, so that it can be run again alone."""
-        facts = self._facts | {"progressed": asdict(self.progressed)}
-        save_weights(
-            self.run / STAGES / f"{leg.stage.name}.safetensors", resume_tensors(model, average.own(), None), facts
-        )
-        shutil.copyfile(self.run / BEST, self.run / STAGES / f"{leg.stage.name}-best.safetensors")
+        _copy(self.run / BEST, self.run / STAGES / f"{leg.stage.name}-best.safetensors")
+        self._save(self.run / STAGES / f"{leg.stage.name}.safetensors", resume_tensors(model, average.own(), None))
 
     def judge(self, metrics: Metrics) -> None:
-        """Take in a validation's metrics, and see whether it is the best.
-
-        Raises
-        ------
-        CheckpointError : the recipe chooses by a metric that this validation does not give.
-        """
+        """Take in a validation's metrics, and see whether it is the best; one that lacks a metric is not."""
         progressed, choice = self.progressed, self.recipe.validation
         progressed.metrics = metrics
-        missing = [name for name in choice.best if not isinstance(metrics.get(name), int | float)]
-        if missing:
-            numbers = ", ".join(name for name, value in metrics.items() if isinstance(value, float))
-            raise CheckpointError(
-                "validation.best",
-                expected=f"metrics that the validation split defines ({numbers})",
-                found=", ".join(missing),
-                remedy="choose by others, or validate on images that show every class; --resume goes on",
-            )
         sign = 1.0 if choice.mode == "max" else -1.0
-        values = [sign * float(metrics[name]) for name in choice.best]
+        values = [sign * float(metrics[name]) for name in choice.best if name not in self._undefined()]
         score = sum(values) / len(values) if values else float(progressed.step)
-        if progressed.best_score is None or score > progressed.best_score:
+        is_defined = len(values) == len(choice.best)
+        if is_defined and (progressed.best_score is None or score > progressed.best_score):
             progressed.best_score, progressed.best_step, progressed.stale = score, progressed.step, 0
         else:
             progressed.stale += 1
+
+    def require_choice(self) -> None:
+        """See that the metrics that the recipe chooses by have been defined at least once.
+
+        Raises
+        ------
+        CheckpointError : the validation images do not define one.
+        """
+        if self.progressed.best_score is None and (undefined := self._undefined()):
+            numbers = ", ".join(name for name, value in self.progressed.metrics.items() if isinstance(value, float))
+            raise CheckpointError(
+                "validation.best",
+                expected=f"metrics that the validation images define ({numbers})",
+                found=", ".join(undefined),
+                remedy="choose by others, or validate on images that show every class; all is saved",
+            )
+
+    def _undefined(self) -> list[str]:
+        metrics = self.progressed.metrics
+        return [name for name in self.recipe.validation.best if not isinstance(metrics.get(name), int | float)]
 
     @property
     def is_stale(self) -> bool:
@@ -208,3 +242,26 @@ def git_state() -> dict[str, Any] | None:
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], capture_output=True, check=True, text=True)
     return done.stdout.strip()
+
+
+def require_new(run: Path) -> None:
+    """See that a run folder is new or empty.
+
+    Raises
+    ------
+    OutputError : it is in use.
+    """
+    require_unused(run, remedy="pass --resume or another --out")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all."""
+    with whole_file(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def _what_counts(recipe: Recipe, stages: int | None) -> dict[str, Any]:
+    """What a run's numbers depend on, as far as its first stages: not who loads the images of a step, nor how they are cut."""
+    values = recipe.model_dump(mode="json", exclude={"data": {"workers", "cache_mb", "batch_size", "accumulate"}})
+    images = recipe.data.batch_size * recipe.data.accumulate
+    return values | {"stages": values["stages"][:stages], "data.batch_size": images}
