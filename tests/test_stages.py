@@ -22,9 +22,9 @@ def test_stages_follow_each_other_in_steps_and_epochs() -> None:
         (85, 240, 9, 24),
     ]
     odd = plan[1]
-    assert [odd.epoch_of(step) for step in (60, 69, 70, 84)] == [6, 6, 7, 8]
-    assert [odd.epoch_end(step) for step in (60, 69, 70, 84)] == [70, 70, 80, 85]
-    assert [odd.step_in_epoch(step) for step in (60, 69, 84)] == [0, 9, 4]
+    assert [odd.epoch_start(epoch) for epoch in (6, 7, 8)] == [60, 70, 80]
+    assert [odd.epoch_end(epoch) for epoch in (6, 7, 8)] == [70, 80, 85]
+    assert odd.end_epoch == 9
 
 
 def test_a_stage_is_chosen_by_name() -> None:

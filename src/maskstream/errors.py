@@ -16,6 +16,8 @@ expected, what was found and what to do about it.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class MaskstreamError(Exception):
     """Base of all errors on purpose; the command line turns it into one line and exit code 2.
@@ -35,6 +37,14 @@ class MaskstreamError(Exception):
         self.remedy = remedy
         message = f"{self.place}: expected {expected}, found {found}; {remedy}"
         super().__init__(" ".join(message.split()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Lets an error come whole out of another process."""
+        return _remade, (type(self), self.place, self.expected, self.found, self.remedy)
+
+
+def _remade(kind: type[MaskstreamError], place: str, expected: str, found: str, remedy: str) -> MaskstreamError:
+    return kind(place, expected=expected, found=found, remedy=remedy)
 
 
 class SourceError(MaskstreamError):

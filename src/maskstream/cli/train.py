@@ -17,6 +17,7 @@ from maskstream.errors import OutputError
 if TYPE_CHECKING:
     from maskstream.training.recipe import Recipe
 
+EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 
@@ -64,31 +65,47 @@ def train(
             remedy="name both, or --print the recipe",
         )
     from maskstream.training import folds, preflight
-    from maskstream.training.devices import Devices
+    from maskstream.training.devices import Devices, require_devices
     from maskstream.training.loop import train as run_training
     from maskstream.training.resolve import resolve
+    from maskstream.training.run_state import require_new
     from maskstream.training.stopping import Stopped
+    from maskstream.training.together import OtherFailed
 
     dataset = Dataset.load(data)
     if print_recipe or out is None:
         print(dump_recipe(resolve(loaded, dataset)), end="")
         return
-
-    def run(recipe: Recipe, dataset: Dataset, folder: Path, resume: bool) -> Path:
-        where = Devices(device, devices)
-        return run_training(resolve(recipe, dataset), dataset, folder, resume=resume, stage=stage, devices=where)
-
-    if not resume and preflight.is_first_process():
+    where = Devices(device, devices)
+    is_first = preflight.is_first_process()
+    if is_first and not resume:
+        # what is told at once goes before what reads every image
+        require_devices(where)
+        if not cross_validate:
+            resolve(loaded, dataset)
+            if stage is None:
+                require_new(out)
         with progress_bars("images/s") as bar:
             preflight.require_sound(data, bar)
+
+    def run(recipe: Recipe, dataset: Dataset, folder: Path, resume: bool) -> Path:
+        return run_training(resolve(recipe, dataset), dataset, folder, resume=resume, stage=stage, devices=where)
+
     try:
         if cross_validate:
-            show(_table(folds.cross_validate(loaded, dataset, out, run)))
+            result = folds.cross_validate(loaded, dataset, out, run)
+            if is_first:
+                show(_table(result))
         else:
-            show(f"best checkpoint: {run(loaded, dataset, out, resume)}")
+            best = run(loaded, dataset, out, resume)
+            if is_first:
+                print(f"best checkpoint: {best}")
     except Stopped as stopped:
-        show(f"{stopped}")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        if is_first:
+            print(stopped)
+        raise typer.Exit(EXIT_INTERRUPTED if is_first else 0) from None
+    except OtherFailed:
+        raise typer.Exit(EXIT_BAD_INPUT if is_first else 0) from None
 
 
 def _table(result: dict[str, Any]) -> Table:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from maskstream.data.dataset import Dataset, ImageRecord
+from maskstream.errors import MaskstreamError
 from maskstream.inference.preprocess import Preprocessing
 from maskstream.training.draws import BatchDraws, Draw
 from maskstream.training.samples import SampleMaker, items_of
@@ -46,21 +48,36 @@ class Batch:
         return (pixels * (1 / 255) - mean) / std
 
 
-class DrawnSamples(TorchDataset[tuple[Tensor, Any, str]]):
-    """Pixels, truth and name of drawn samples; runs in the loader's processes."""
+Drawn = tuple[Tensor, Any, str]
+"""Pixels, truth and name of a sample."""
+
+
+class DrawnSamples(TorchDataset[Drawn | MaskstreamError]):
+    """Drawn samples; runs in the loader's processes.
+
+    An error on purpose is handed over like a sample, as the loader would raise it as one of another kind.
+    """
 
     def __init__(self, task: TrainingTask, samples: SampleMaker) -> None:
         self._task = task
         self._samples = samples
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, Any, str]:
-        sample = self._samples.sample(draw)
+    def __getitem__(self, draw: Draw) -> Drawn | MaskstreamError:
+        try:
+            sample = self._samples.sample(draw)
+        except MaskstreamError as error:
+            return error
         pixels = torch.from_numpy(np.ascontiguousarray(sample.image))
         return pixels, self._task.target(sample), self._samples.name(draw.index)
 
-    def collate(self, samples: Sequence[tuple[Tensor, Any, str]]) -> Batch:
-        """One batch."""
-        pixels, targets, names = zip(*samples, strict=True)
+    def collate(self, samples: Sequence[Drawn | MaskstreamError]) -> Batch | MaskstreamError:
+        """One batch, or the first error among its samples."""
+        drawn = []
+        for sample in samples:
+            if isinstance(sample, MaskstreamError):
+                return sample
+            drawn.append(sample)
+        pixels, targets, names = zip(*drawn, strict=True)
         return Batch(torch.stack(pixels), self._task.collate(targets), names)
 
 
@@ -92,39 +109,59 @@ class Batches:
             num_workers=recipe.data.workers,
             persistent_workers=recipe.data.workers > 0,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_leave_interrupts_to_the_parent,
+            worker_init_fn=_begin_loading,
         )
 
-    def of_epoch(self, epoch: int, first_step: int) -> Iterator[tuple[list[Batch], float]]:
-        """The batches of each step from `first_step` on, and the seconds that were spent waiting for them."""
+    def of_epoch(self, epoch: int, first_step: int, end_step: int) -> Iterator[tuple[list[Batch], float]]:
+        """The batches of each of an epoch's steps in a range, and the seconds that were spent waiting for them.
+
+        Raises
+        ------
+        MaskstreamError : an image cannot be read.
+        """
         self._draws.epoch = epoch
         self._draws.first_batch = first_step * self._accumulate
+        if first_step == end_step:
+            return
         batches = iter(self._loader)
-        for _ in range(first_step, self.steps_per_epoch):
+        for _ in range(first_step, end_step):
             start = time.perf_counter()
-            step = [next(batches) for _ in range(self._accumulate)]
+            step = [_loaded(next(batches)) for _ in range(self._accumulate)]
             yield step, time.perf_counter() - start
 
 
 class BatchesInOrder:
-    """The batches of some images as they are, one after the other, in this process; for validation."""
+    """The batches of some images as they are, one after the other, in this process; for validation.
+
+    Windows without objects are thinned as in training, evenly, so that losses mean the same on both sides.
+    """
 
     def __init__(self, task: TrainingTask, dataset: Dataset, records: Sequence[ImageRecord]) -> None:
-        items, _ = items_of(records, task.recipe)
+        items, shares = items_of(records, task.recipe)
+        seen = np.floor(np.cumsum(shares) + 1e-9)
+        items = [item for item, before, after in zip(items, [0.0, *seen[:-1]], seen, strict=True) if after > before]
         self._drawn = DrawnSamples(task, SampleMaker(items, task.recipe, dataset))
         self._draws = [Draw(index, seed=None) for index in range(len(items))]
         self._batch_size = task.recipe.data.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
         for start in range(0, len(self._draws), self._batch_size):
-            yield self._drawn.collate([self._drawn[draw] for draw in self._draws[start : start + self._batch_size]])
+            draws = self._draws[start : start + self._batch_size]
+            yield _loaded(self._drawn.collate([self._drawn[draw] for draw in draws]))
 
 
-def _leave_interrupts_to_the_parent(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal, and a service that stops all of its own: loading goes on for the step.
+def _loaded(batch: Batch | MaskstreamError) -> Batch:
+    if isinstance(batch, MaskstreamError):
+        raise batch
+    return batch
 
-    They must not compete for the cores either.
+
+def _begin_loading(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal, and a service stops all of its own: loading goes on for the step.
+
+    Loading processes must not compete for the cores either.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)

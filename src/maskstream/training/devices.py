@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
+import os
 from dataclasses import dataclass
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.fabric.strategies import DDPStrategy
 
 from maskstream.errors import RecipeError
@@ -32,29 +35,45 @@ class Devices:
 def make_fabric(recipe: Recipe, devices: Devices) -> Fabric:
     """Start the processes of a run; in every one but the first this is where it begins.
 
+    Those that torchrun has started are taken as they are, whatever their number.
+
     Raises
     ------
     RecipeError : there is no such device, or not so many, or they cannot share the batch size.
     """
-    _refuse_missing(devices)
+    by_torchrun = TorchElasticEnvironment.detect()
+    count = int(os.environ["LOCAL_WORLD_SIZE"]) if by_torchrun else devices.count
+    world = int(os.environ["WORLD_SIZE"]) if by_torchrun else count
+    require_devices(Devices(devices.accelerator, count))
+    if recipe.data.batch_size % world:
+        raise _wrong(
+            "data.batch_size",
+            f"a multiple of the {world} processes that share it",
+            str(recipe.data.batch_size),
+            f"try --set data.batch_size={-(-recipe.data.batch_size // world) * world}",
+        )
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # what it says, the run's log says better
-    # heads that a batch without objects leaves out have no gradient, which DDP must be told
-    strategy = DDPStrategy(find_unused_parameters=True) if devices.count > 1 else "auto"
+    # heads that a batch without objects leaves out have no gradient, which DDP must be told; and the first process
+    # validates while the others wait, for as long as it takes
+    ddp = DDPStrategy(find_unused_parameters=True, timeout=datetime.timedelta(days=1))
     fabric = Fabric(
-        accelerator=devices.accelerator, devices=devices.count, strategy=strategy, precision=recipe.precision
+        accelerator=devices.accelerator,
+        devices=count,
+        num_nodes=world // count,
+        strategy=ddp if world > 1 else "auto",
+        precision=recipe.precision,
     )
     fabric.launch()
-    if recipe.data.batch_size % fabric.world_size:
-        raise RecipeError(
-            "data.batch_size",
-            expected=f"a multiple of the {fabric.world_size} devices that share it",
-            found=str(recipe.data.batch_size),
-            remedy=f"try --set data.batch_size={-(-recipe.data.batch_size // fabric.world_size) * fabric.world_size}",
-        )
     return fabric
 
 
-def _refuse_missing(devices: Devices) -> None:
+def require_devices(devices: Devices) -> None:
+    """See that this machine has them.
+
+    Raises
+    ------
+    RecipeError : there is no such device, or not so many.
+    """
     if devices.accelerator not in ACCELERATORS:
         raise _wrong("--device", f"one of {', '.join(ACCELERATORS)}", repr(devices.accelerator), "name one of them")
     if devices.count < 1:

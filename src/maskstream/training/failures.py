@@ -1,22 +1,29 @@
-"""What goes wrong in a step, told with what can be done about it."""
+"""What goes wrong in a run, told with what can be done about it."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import torch
 from torch import Tensor
 
-from maskstream.errors import MaskstreamError
+from maskstream.errors import MaskstreamError, OutputError
 from maskstream.training.batches import Batch
 from maskstream.training.checkpoint import save_weights
 from maskstream.training.recipe import Recipe
-from maskstream.training.tasks import Losses
 
-OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|bad allocation|killed by signal: Killed", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(
+    "out of memory|can't allocate memory|cannot allocate memory|unable to allocate|bad.alloc|MemoryError"
+    "|insufficient memory|shared memory|killed by signal: (Killed|Bus error)",
+    re.IGNORECASE,
+)
+"""What PyTorch, NumPy, OpenCV and the loader say of memory; a loading process that the system ends is killed."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class NotFinite(MaskstreamError):
@@ -27,23 +34,28 @@ class OutOfMemory(MaskstreamError):
     """Memory that is not there."""
 
 
-def refuse_nan(total: Tensor, losses: Losses, batch: Batch, step: int, run: Path) -> None:
-    """See that a step's loss is a number.
+def refuse_nan(values: Mapping[str, Tensor], batches: Sequence[Batch], step: int, file: Path) -> None:
+    """See that the losses of a step, or the length of its gradient, are numbers.
+
+    Parameters
+    ----------
+    batches : what they were computed of; their images are kept in `file`.
+    step : counted from 1.
 
     Raises
     ------
-    NotFinite : it is not; the batch's images are kept in the run folder under the name that the error gives.
+    NotFinite : one is not; the error names the images and the file.
     """
-    if torch.isfinite(total):
+    if all(torch.isfinite(value) for value in values.values()):
         return
-    path = run / f"failed-step-{step + 1}.safetensors"
-    save_weights(path, {"pixels": batch.pixels}, {"images": batch.names, "step": step + 1})
-    values = ", ".join(f"{name} {loss.item():.3g}" for name, loss in losses.items())
+    names = [name for batch in batches for name in batch.names]
+    save_weights(file, {"pixels": torch.cat([batch.pixels for batch in batches])}, {"images": names, "step": step})
+    found = ", ".join(f"{name} {value.item():.3g}" for name, value in values.items())
     raise NotFinite(
-        f"training step {step + 1}",
-        expected="finite losses",
-        found=f"{values} (images {', '.join(batch.names)}; kept in {path})",
-        remedy="look at these images, lower the learning rate or set precision=32-true; --resume goes on from the last save",
+        f"training step {step}",
+        expected="losses and gradients that are finite",
+        found=f"{found} (images {', '.join(names)}; kept in {file})",
+        remedy="look at these images, lower the learning rate or set precision=32-true, and begin a new run",
     )
 
 
@@ -57,15 +69,43 @@ def advise_on_memory(recipe: Recipe) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, cv2.error) as error:
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not OUT_OF_MEMORY.search(str(error)):
             raise
         data, (height, width) = recipe.data, recipe.input_size_hw
-        halved = max(1, data.batch_size // 2)
+        smaller = max(n for n in range(1, max(data.batch_size // 2, 1) + 1) if data.batch_size % n == 0)
         raise OutOfMemory(
             "memory",
-            expected=f"room for {data.batch_size} images of {height} x {width} a batch and {data.workers} loading processes",
+            expected=f"room for {data.batch_size} images of {height} x {width} and {data.workers} loading processes",
             found=str(error).splitlines()[0][:160] if str(error) else "none left",
-            remedy=f"--set data.batch_size={halved} --set data.accumulate={data.accumulate * data.batch_size // halved} "
-            "gives the same steps; or set a smaller input_size_hw, data.cache_mb or data.workers; --resume needs the same recipe",
+            remedy=f"--resume --set data.batch_size={smaller} "
+            f"--set data.accumulate={data.accumulate * data.batch_size // smaller} goes on with the same steps, "
+            "and smaller data.workers or data.cache_mb may be set as well; a new run may have a smaller input_size_hw",
         ) from error
+
+
+@contextlib.contextmanager
+def advise_on_space(run: Path) -> Iterator[None]:
+    """Turn every way in which a run folder cannot be written into one error that says how the run goes on.
+
+    Raises
+    ------
+    OutputError : the disk is full, or the folder cannot be written.
+    """
+    try:
+        yield
+    except OutputError as error:
+        raise _unwritable(error.place, error.found) from error
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise _unwritable(error.filename or run, error.strerror or str(error)) from error
+
+
+def _unwritable(place: object, found: str) -> OutputError:
+    return OutputError(
+        place,
+        expected="a place that can be written",
+        found=found,
+        remedy="free space, and the same command with --resume goes on; what was saved last is kept",
+    )

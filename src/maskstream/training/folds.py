@@ -17,6 +17,7 @@ from maskstream.data.splits.split import FOLD, one_fold
 from maskstream.errors import DatasetError
 from maskstream.evaluation.judge import Metrics
 from maskstream.training.checkpoint import LAST, RESUME, load_weights
+from maskstream.training.preflight import is_first_process
 from maskstream.training.recipe import Recipe
 
 RESULT = "folds.json"
@@ -58,7 +59,8 @@ def cross_validate(recipe: Recipe, dataset: Dataset, run: Path, run_fold: RunFol
         "splits_made_by": dataset.splits_made_by,
         "metrics": summarise(metrics),
     }
-    write_json(run / RESULT, result)
+    if is_first_process():
+        write_json(run / RESULT, result)
     return result
 
 
@@ -78,9 +80,12 @@ def summarise(metrics: Sequence[Metrics]) -> dict[str, dict[str, Any]]:
 def _one(recipe: Recipe, dataset: Dataset, run: Path, run_fold: RunFold) -> Metrics:
     """The metrics of a fold; of an earlier call, where it had finished."""
     done = run / DONE
-    if not done.is_file():
-        run_fold(recipe, dataset, run, (run / RESUME).is_file())
-        _, facts = load_weights(run / LAST)
-        write_json(done, facts["metrics"])
-    metrics: Metrics = json.loads(done.read_text(encoding="utf-8"))
+    metrics: Metrics
+    if done.is_file():
+        metrics = json.loads(done.read_text(encoding="utf-8"))
+        return metrics
+    run_fold(recipe, dataset, run, (run / RESUME).is_file())
+    metrics = load_weights(run / LAST)[1]["metrics"]
+    if is_first_process():
+        write_json(done, metrics)
     return metrics

@@ -16,8 +16,8 @@ Bar = Callable[[str], OnProgress]
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that starts a run, not one that it or torchrun has started beside it."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    """Whether this is the first process of a run, not one that it or torchrun has started beside it."""
+    return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
 
 
 def require_sound(folder: Path, bar: Bar) -> None:

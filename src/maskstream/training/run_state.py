@@ -261,7 +261,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _what_counts(recipe: Recipe, stages: int | None) -> dict[str, Any]:
-    """What a run's numbers depend on, as far as its first stages: not who loads the images of a step, nor how they are cut."""
+    """What a run's numbers depend on, as far as its first stages: not who loads images, nor in what portions."""
     values = recipe.model_dump(mode="json", exclude={"data": {"workers", "cache_mb", "batch_size", "accumulate"}})
     images = recipe.data.batch_size * recipe.data.accumulate
     return values | {"stages": values["stages"][:stages], "data.batch_size": images}

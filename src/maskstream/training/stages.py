@@ -37,18 +37,18 @@ class Leg:
         """Epochs of the stage; a last one that is cut short counts."""
         return math.ceil(self.steps / self.steps_per_epoch)
 
-    def epoch_of(self, step: int) -> int:
-        """Number of a step's epoch, from 0, counted through the whole run."""
-        return self.first_epoch + (step - self.first_step) // self.steps_per_epoch
+    @property
+    def end_epoch(self) -> int:
+        """The epoch after the last one."""
+        return self.first_epoch + self.epochs
 
-    def epoch_end(self, step: int) -> int:
-        """The step after the last one of a step's epoch."""
-        done = (step - self.first_step) // self.steps_per_epoch + 1
-        return min(self.end, self.first_step + done * self.steps_per_epoch)
+    def epoch_start(self, epoch: int) -> int:
+        """The first step of an epoch."""
+        return self.first_step + (epoch - self.first_epoch) * self.steps_per_epoch
 
-    def step_in_epoch(self, step: int) -> int:
-        """Steps of its epoch that come before a step."""
-        return (step - self.first_step) % self.steps_per_epoch
+    def epoch_end(self, epoch: int) -> int:
+        """The step after the last one of an epoch."""
+        return min(self.end, self.epoch_start(epoch + 1))
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then the stage's schedule."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,10 +12,12 @@ from torch import Tensor, nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from maskstream.data.dataset import Dataset, ImageRecord
+from maskstream.errors import RecipeError
 from maskstream.evaluation.judge import Metrics
 from maskstream.training.batches import BatchesInOrder
 from maskstream.training.tasks import TrainingTask
 
+REHEARSED_IMAGES = 2
 SHOWN_IMAGES = 4
 """Validation images whose predictions are kept of every validation."""
 
@@ -58,3 +61,33 @@ class Validator:
                 sums[name] = sums.get(name, 0.0) + value.item() * len(batch.names)
             count += len(batch.names)
         return {name: value / count for name, value in sums.items()}
+
+
+def rehearse(
+    task: TrainingTask,
+    dataset: Dataset,
+    records: Sequence[ImageRecord],
+    weights: dict[str, Tensor],
+    device: torch.device,
+) -> None:
+    """Validate on the first images as they come, so that what fails does it before the first step, not after an epoch.
+
+    Raises
+    ------
+    RecipeError : the recipe chooses by a metric that there is not.
+    MaskstreamError : an image cannot be read.
+    """
+    validator = Validator(task, dataset, records[:REHEARSED_IMAGES])
+    metrics = validator.judge(weights, device)
+    validator.predictions()
+    undefined = [name for name in str(metrics.pop("undefined", "none")).split(", ") if name != "none"]
+    known = [*(name for name, value in metrics.items() if not isinstance(value, str)), *undefined]
+    for name in task.recipe.validation.best:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise RecipeError(
+                "validation.best",
+                expected=f"metrics of this task ({', '.join(known)})",
+                found=repr(name),
+                remedy=f"did you mean {near[0]!r}?" if near else "name some of them",
+            )
