@@ -10,10 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from maskstream.core.frame import Frame
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.dataset import Dataset, ImageRecord
-from maskstream.draw.overlay import draw_overlay
 from maskstream.errors import RecipeError
 from maskstream.evaluation.judge import SCORE_FLOOR, Metrics, judge
 from maskstream.evaluation.split import match_classes, segment_records
@@ -25,6 +23,7 @@ from maskstream.training.models.mask_rcnn import MaskRcnn, Target, backbone_of
 from maskstream.training.models.mask_rcnn_graphs import graphs
 from maskstream.training.recipe import MaskRcnnModel, Recipe
 from maskstream.training.sample import Sample
+from maskstream.training.tasks.drawing import drawn_answer
 from maskstream.training.tasks.task import Losses
 from maskstream.training.tasks.tiled import max_detections, tiled
 from maskstream.training.torch_runtime import TorchRuntime
@@ -109,9 +108,7 @@ class InstanceTask:
 
     def show(self, model: nn.Module, record: ImageRecord) -> NDArray[np.uint8]:
         """The image with its detections."""
-        image = record.read_image()
-        (found,) = self.segmenter(model).segment([Frame(image, 0, 0.0, record.name)])
-        return draw_overlay(image, found)
+        return drawn_answer(self.segmenter(model), record)
 
 
 def _refuse_unknown(weights: dict[str, float], components: Sequence[str]) -> None:

@@ -9,10 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from maskstream.core.frame import Frame
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.dataset import Dataset, ImageRecord
-from maskstream.draw.overlay import draw_overlay
 from maskstream.evaluation.judge import Metrics
 from maskstream.evaluation.regions import RegionJudge
 from maskstream.evaluation.split import match_classes, segment_records
@@ -25,6 +23,7 @@ from maskstream.training.models.unet import build_region_model, encoder_of
 from maskstream.training.recipe import PlainSegmentationModel, Recipe, UnetModel
 from maskstream.training.sample import Sample
 from maskstream.training.tasks.class_weights import class_weights
+from maskstream.training.tasks.drawing import drawn_answer
 from maskstream.training.tasks.task import Losses
 from maskstream.training.tasks.tiled import tiled
 from maskstream.training.torch_runtime import TorchRuntime
@@ -99,6 +98,4 @@ class SemanticTask:
 
     def show(self, model: nn.Module, record: ImageRecord) -> NDArray[np.uint8]:
         """The image with its regions."""
-        image = record.read_image()
-        (found,) = self.segmenter(model).segment([Frame(image, 0, 0.0, record.name)])
-        return draw_overlay(image, found)
+        return drawn_answer(self.segmenter(model), record)
