@@ -18,7 +18,7 @@ from maskstream.evaluation.split import match_classes
 from maskstream.inference.classifier import ClassifierSettings, ImageClassifier
 from maskstream.inference.preprocess import Preprocessing
 from maskstream.training.losses import LossSum
-from maskstream.training.models.classifier import build_classifier, features_of
+from maskstream.training.models.classifier import Classifier, build_classifier, features_of
 from maskstream.training.models.classifier_graphs import graphs
 from maskstream.training.models.graph_part import GraphPart
 from maskstream.training.recipe import Recipe, SmallCnnModel, TransferModel
@@ -40,11 +40,11 @@ class ClassificationTask:
         default = {"bce": 1.0} if self._outputs == 1 else {"cross_entropy": 1.0}
         self._loss = LossSum(recipe.loss, default, class_weights(recipe.loss, recipe.classes), self._outputs)
 
-    def build_model(self) -> nn.Module:
+    def build_model(self) -> Classifier:
         """The untrained model."""
         return build_classifier(self._settings, self._outputs, self.recipe.input_size_hw)
 
-    def pretrained_part(self, model: nn.Module) -> nn.Module:
+    def pretrained_part(self, model: Classifier) -> nn.Module:
         """Everything below the last layer."""
         return features_of(model)
 
@@ -65,11 +65,11 @@ class ClassificationTask:
         """The weighted sum."""
         return self._loss.total(losses)
 
-    def graphs(self, model: nn.Module) -> dict[str, GraphPart]:
+    def graphs(self, model: Classifier) -> dict[str, GraphPart]:
         """The whole network."""
         return graphs(model, self.recipe.classes, self.recipe.input_size_hw)
 
-    def classifier(self, model: nn.Module) -> ImageClassifier:
+    def classifier(self, model: Classifier) -> ImageClassifier:
         """A classifier around a PyTorch model, with the decoder that deployed models use."""
         return ImageClassifier(
             self.recipe.name,
@@ -79,7 +79,7 @@ class ClassificationTask:
             ClassifierSettings(),
         )
 
-    def validate(self, model: nn.Module, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
+    def validate(self, model: Classifier, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
         """The figures of `evaluation.class_judge`."""
         classifier = self.classifier(model)
         class_ids = match_classes(dataset, self.recipe.classes)
@@ -90,7 +90,7 @@ class ClassificationTask:
                 verdict.add(record.name, class_ids[record.class_id], answer)
         return verdict.metrics()
 
-    def show(self, model: nn.Module, record: ImageRecord) -> NDArray[np.uint8]:
+    def show(self, model: Classifier, record: ImageRecord) -> NDArray[np.uint8]:
         """The image with the called class and its probability below."""
         image = record.read_image()
         (answer,) = self.classifier(model).classify([Frame(image, 0, 0.0, record.name)])

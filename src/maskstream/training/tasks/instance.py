@@ -50,7 +50,7 @@ class InstanceTask:
         """The untrained model."""
         return MaskRcnn(self.recipe.labels_of_class, self._settings)
 
-    def pretrained_part(self, model: nn.Module) -> nn.Module:
+    def pretrained_part(self, model: MaskRcnn) -> nn.Module:
         """The backbone without its pyramid."""
         return backbone_of(model)
 
@@ -78,11 +78,11 @@ class InstanceTask:
         """The weighted sum."""
         return torch.stack([loss * self._weights[name] for name, loss in losses.items()]).sum()
 
-    def graphs(self, model: nn.Module) -> dict[str, GraphPart]:
+    def graphs(self, model: MaskRcnn) -> dict[str, GraphPart]:
         """Trunk and heads."""
         return graphs(model, self.recipe.input_size_hw)
 
-    def segmenter(self, model: nn.Module) -> Segmenter:
+    def segmenter(self, model: MaskRcnn) -> Segmenter:
         """A Segmenter around a PyTorch model, uncalibrated, with the decoder that deployed models use."""
         segmenter = MaskRcnnSegmenter(
             self.recipe.name,
@@ -94,7 +94,7 @@ class InstanceTask:
         )
         return tiled(segmenter, self.recipe)
 
-    def validate(self, model: nn.Module, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
+    def validate(self, model: MaskRcnn, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
         """The figures of `evaluation.judge`."""
         segmenter = self.segmenter(model)
         pairs = segment_records(records, segmenter, match_classes(dataset, self.recipe.classes), SCORE_FLOOR)
@@ -106,7 +106,7 @@ class InstanceTask:
             max_detections=max_detections(self.recipe),
         )
 
-    def show(self, model: nn.Module, record: ImageRecord) -> NDArray[np.uint8]:
+    def show(self, model: MaskRcnn, record: ImageRecord) -> NDArray[np.uint8]:
         """The image with its detections."""
         return drawn_answer(self.segmenter(model), record)
 

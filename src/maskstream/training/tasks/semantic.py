@@ -19,7 +19,7 @@ from maskstream.inference.regions import RegionSegmenter, RegionSettings
 from maskstream.training.losses import LossSum
 from maskstream.training.models.graph_part import GraphPart
 from maskstream.training.models.region_graphs import graphs
-from maskstream.training.models.unet import build_region_model, encoder_of
+from maskstream.training.models.unet import RegionNetwork, build_region_model, encoder_of
 from maskstream.training.recipe import PlainSegmentationModel, Recipe, UnetModel
 from maskstream.training.sample import Sample
 from maskstream.training.tasks.class_weights import class_weights
@@ -44,11 +44,11 @@ class SemanticTask:
         self._outputs = 1 if len(recipe.classes) == 1 else 1 + len(recipe.classes)
         self._loss = LossSum(recipe.loss, {pixelwise: 1.0, "dice": 1.0}, weights, self._outputs)
 
-    def build_model(self) -> nn.Module:
+    def build_model(self) -> RegionNetwork:
         """The untrained model: one output for one class, else one a class and one for the background."""
         return build_region_model(self._settings, self._outputs, self.recipe.input_size_hw)
 
-    def pretrained_part(self, model: nn.Module) -> nn.Module:
+    def pretrained_part(self, model: RegionNetwork) -> nn.Module:
         """The encoder."""
         return encoder_of(model)
 
@@ -72,11 +72,11 @@ class SemanticTask:
         """The weighted sum."""
         return self._loss.total(losses)
 
-    def graphs(self, model: nn.Module) -> dict[str, GraphPart]:
+    def graphs(self, model: RegionNetwork) -> dict[str, GraphPart]:
         """The whole network."""
         return graphs(model, self.recipe.input_size_hw)
 
-    def segmenter(self, model: nn.Module) -> Segmenter:
+    def segmenter(self, model: RegionNetwork) -> Segmenter:
         """A Segmenter around a PyTorch model, with the decoder that deployed models use."""
         segmenter = RegionSegmenter(
             self.recipe.name,
@@ -88,7 +88,7 @@ class SemanticTask:
         )
         return tiled(segmenter, self.recipe)
 
-    def validate(self, model: nn.Module, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
+    def validate(self, model: RegionNetwork, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
         """The figures of `evaluation.regions`."""
         verdict = RegionJudge(self.recipe.classes)
         class_ids = match_classes(dataset, self.recipe.classes)
@@ -96,6 +96,6 @@ class SemanticTask:
             verdict.add(truth, found)
         return verdict.metrics()
 
-    def show(self, model: nn.Module, record: ImageRecord) -> NDArray[np.uint8]:
+    def show(self, model: RegionNetwork, record: ImageRecord) -> NDArray[np.uint8]:
         """The image with its regions."""
         return drawn_answer(self.segmenter(model), record)

@@ -18,6 +18,9 @@ from maskstream.training.sample import Sample
 Losses = dict[str, Tensor]
 """Scalars by component, unweighted."""
 
+Model = Any
+"""A module of the task's own class, or what DDP wraps around it."""
+
 
 class TrainingTask(Protocol):
     """One of instance, semantic and classification; made from a recipe whose classes are known."""
@@ -28,7 +31,7 @@ class TrainingTask(Protocol):
         """The untrained model."""
         ...
 
-    def pretrained_part(self, model: nn.Module) -> nn.Module:
+    def pretrained_part(self, model: Model) -> nn.Module:
         """The part that initial weights of a backbone or encoder fill; stages that train heads leave it as it is."""
         ...
 
@@ -40,7 +43,7 @@ class TrainingTask(Protocol):
         """The truths of a batch as `losses` takes them, still on the CPU."""
         ...
 
-    def losses(self, model: nn.Module, images: Tensor, targets: Any) -> Losses:
+    def losses(self, model: Model, images: Tensor, targets: Any) -> Losses:
         """Every component of the loss of a batch of images (b, 3, H, W), by one call of the model."""
         ...
 
@@ -48,14 +51,14 @@ class TrainingTask(Protocol):
         """The weighted sum that is minimised."""
         ...
 
-    def graphs(self, model: nn.Module) -> dict[str, GraphPart]:
+    def graphs(self, model: Model) -> dict[str, GraphPart]:
         """The parts that are deployed, by role, in evaluation mode."""
         ...
 
-    def validate(self, model: nn.Module, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
+    def validate(self, model: Model, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
         """Metrics of a model on images, by their flat names, through the code that judges deployed models."""
         ...
 
-    def show(self, model: nn.Module, record: ImageRecord) -> NDArray[np.uint8]:
+    def show(self, model: Model, record: ImageRecord) -> NDArray[np.uint8]:
         """An image (h, w, 3) with the model's answer drawn on it."""
         ...
