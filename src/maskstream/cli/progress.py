@@ -24,7 +24,11 @@ from maskstream.core.parallel import OnProgress
 
 @contextlib.contextmanager
 def progress_bars(unit: str, console: Console | None = None) -> Iterator[Callable[[str], OnProgress]]:
-    """Bars on standard error with speed and time to go; yields what makes one, with its verb, when its work begins."""
+    """Bars on standard error with speed and time to go; yields what makes one, with its verb, when its work begins.
+
+    Where nobody watches there are none: what is kept of standard error are the errors.
+    """
+    console = console or Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -33,7 +37,8 @@ def progress_bars(unit: str, console: Console | None = None) -> Iterator[Callabl
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
-        console=console or Console(stderr=True),
+        console=console,
+        disable=not console.is_terminal,
     ) as progress:
         tasks: dict[str, TaskID] = {}
 

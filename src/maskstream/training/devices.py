@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import TorchElasticEnvironment
-from lightning.fabric.strategies import DDPStrategy
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.fabric.strategies.ddp import DDPStrategy
 
 from maskstream.errors import RecipeError
 from maskstream.training.recipe import Recipe

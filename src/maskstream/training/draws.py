@@ -65,7 +65,7 @@ class BatchDraws(Sampler[list[Draw]]):
         weights = frequency * rarest**-recipe.data.balance
         self._weights = weights / weights.sum()
         images_per_step = recipe.data.batch_size * recipe.data.accumulate
-        self.steps = max(1, round(frequency.sum()) // images_per_step)
+        self.steps: int = max(1, round(float(frequency.sum())) // images_per_step)
 
     def __len__(self) -> int:
         return self.steps * self.recipe.data.accumulate

@@ -67,9 +67,9 @@ def cross_validate(recipe: Recipe, dataset: Dataset, run: Path, run_fold: RunFol
 def summarise(metrics: Sequence[Metrics]) -> dict[str, dict[str, Any]]:
     """Mean, standard deviation and interval of every figure that all folds have."""
     figures = {}
-    for name, first in metrics[0].items():
-        values = [fold.get(name) for fold in metrics]
-        if not isinstance(first, float) or not all(isinstance(value, float) for value in values):
+    for name in metrics[0]:
+        values = [value for fold in metrics if isinstance(value := fold.get(name), float)]
+        if len(values) < len(metrics):
             continue
         mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
         half = float(stats.t.ppf(0.975, len(values) - 1)) * sd / math.sqrt(len(values))

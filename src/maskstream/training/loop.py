@@ -77,7 +77,7 @@ def train(
         plan = legs(recipe, batches.steps_per_epoch)
         chosen = chosen_legs(plan, stage)
         state = RunState(run, recipe, dataset.content_sha256())
-        model = task.build_model().to(fabric.device, memory_format=torch.channels_last)
+        model = task.build_model().to(memory_format=torch.channels_last).to(fabric.device)
         average = WeightAverage(model, recipe.optimiser.ema_decay)
         notes, moments = _begin(
             state, model, average, task, plan, dataset, splits["val"], fabric, resume=resume, stage=stage
@@ -190,8 +190,7 @@ class Trainer:
         return self.state.run / f"failed-step-{step}{process}.safetensors"
 
     def _mean(self, values: list[Tensor]) -> Tensor:
-        mean: Tensor = self.fabric.all_reduce(torch.stack(values).mean(), reduce_op="mean")
-        return mean
+        return torch.as_tensor(self.fabric.all_reduce(torch.stack(values).mean(), reduce_op="mean"))
 
     def _finish_epoch(self, leg: Leg, optimiser: Any) -> None:
         """Validate the averaged weights, and save; the first process does it while the others wait."""

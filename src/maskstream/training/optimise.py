@@ -25,8 +25,9 @@ def make_optimiser(
     groups = [group for group in groups if group["params"]]
     if recipe.name == "sgd":
         return torch.optim.SGD(groups, lr=stage.learning_rate, momentum=recipe.momentum)
-    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-    return kinds[recipe.name](groups, lr=stage.learning_rate)
+    if recipe.name == "adam":
+        return torch.optim.Adam(groups, lr=stage.learning_rate)
+    return torch.optim.AdamW(groups, lr=stage.learning_rate)
 
 
 class WeightAverage:

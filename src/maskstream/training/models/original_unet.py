@@ -37,8 +37,8 @@ class OriginalUnet(nn.Module):
         widths = [channels * 2**level for level in range(LEVELS + 1)]
         pairs = list(pairwise(widths))
         self.encoder = nn.ModuleList(_convolutions(i, o) for i, o in zip([3, *widths], widths, strict=False))
-        for deep in self.encoder[-2:]:
-            deep.append(nn.Dropout(0.5))
+        for deep in list(self.encoder)[-2:]:
+            deep.add_module("dropout", nn.Dropout(0.5))
         self.pool = nn.MaxPool2d(2)
         self.upsamplers = nn.ModuleList(Upsampler(upsampling, deep, width) for width, deep in reversed(pairs))
         self.decoder = nn.ModuleList(_convolutions(deep, width) for width, deep in reversed(pairs))
@@ -46,7 +46,7 @@ class OriginalUnet(nn.Module):
         self.apply(_draw_weights)
 
     def forward(self, images: Tensor) -> Tensor:
-        check_size(images.shape[-2:])
+        check_size((images.shape[-2], images.shape[-1]))
         return self.tile(mirrored(images, MARGIN))
 
     def tile(self, maps: Tensor) -> Tensor:
@@ -94,4 +94,5 @@ def _convolutions(channels_in: int, channels_out: int) -> nn.Sequential:
 def _draw_weights(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

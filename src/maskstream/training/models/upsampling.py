@@ -53,7 +53,8 @@ def unpool(values: Tensor, pooled_from: Tensor) -> Tensor:
     that needs neither indices beside every map nor scattered writes, which ONNX exports badly. Of equal pixels the
     first one in reading order wins, as in torch's pooling.
     """
-    windows = F.pixel_unshuffle(pooled_from, 2).unflatten(1, (-1, WINDOW))
+    shuffled = F.pixel_unshuffle(pooled_from, 2)
+    windows = shuffled.reshape(len(shuffled), -1, WINDOW, *shuffled.shape[2:])
     winners = windows.argmax(dim=2, keepdim=True)
     pixels = torch.arange(WINDOW, device=values.device).reshape(WINDOW, 1, 1)
     return F.pixel_shuffle((values[:, :, None] * (winners == pixels)).flatten(1, 2), 2)
