@@ -6,7 +6,7 @@ decides the task. A run trains in one stage or several, each with its own length
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -43,6 +43,7 @@ class MaskRcnnModel(Part):
         32, 32, 64 for mobilenet-v3.
     """
 
+    task: ClassVar[Task] = "instance"
     architecture: Literal["mask-rcnn"]
     backbone: Literal["resnet50", "resnet101", "resnet50-v2", "mobilenet-v2", "mobilenet-v3"] = "resnet50"
     pyramid_channels: Count = 256
@@ -51,22 +52,13 @@ class MaskRcnnModel(Part):
     boxes_per_image: Count | None = None
     settings: MaskRcnnSettings = MaskRcnnSettings()
 
-    @property
-    def task(self) -> Task:
-        """What the model answers with."""
-        return "instance"
-
 
 class UnetModel(Part):
     """A U-Net of segmentation_models_pytorch; `encoder` is a name of that library, such as vgg16 or resnet34."""
 
+    task: ClassVar[Task] = "semantic"
     architecture: Literal["unet"]
     encoder: str = "resnet34"
-
-    @property
-    def task(self) -> Task:
-        """What the model answers with."""
-        return "semantic"
 
 
 class PlainSegmentationModel(Part):
@@ -80,41 +72,29 @@ class PlainSegmentationModel(Part):
     upsampling : of the networks that pool; "unpooling" puts each value where its maximum was.
     """
 
+    task: ClassVar[Task] = "semantic"
     architecture: Literal["original-unet", "encoder-decoder", "full-resolution"]
     channels: Count = 64
     upsampling: Upsampling = "transposed"
-
-    @property
-    def task(self) -> Task:
-        """What the model answers with."""
-        return "semantic"
 
 
 class SmallCnnModel(Part):
     """3x3 convolutions with ReLU and 2x2 max-pooling, one dense layer, one output."""
 
+    task: ClassVar[Task] = "classification"
     architecture: Literal["small-cnn"]
     channels: Annotated[tuple[Count, ...], Field(min_length=1)] = (28, 64, 128)
     dense: Count = 64
-
-    @property
-    def task(self) -> Task:
-        """What the model answers with."""
-        return "classification"
 
 
 class TransferModel(Part):
     """A classifier of torchvision with a new last layer; `backbone` is a name of torchvision, such as mobilenet_v2."""
 
+    task: ClassVar[Task] = "classification"
     architecture: Literal["torchvision"]
     backbone: str = "mobilenet_v2"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     norm: Literal["frozen", "batch"] = "frozen"
-
-    @property
-    def task(self) -> Task:
-        """What the model answers with."""
-        return "classification"
 
 
 Model = Annotated[

@@ -24,11 +24,11 @@ from maskstream.training.models.graph_part import GraphPart
 from maskstream.training.recipe import Recipe, SmallCnnModel, TransferModel
 from maskstream.training.sample import Sample
 from maskstream.training.tasks.class_weights import class_weights
-from maskstream.training.tasks.task import Losses
+from maskstream.training.tasks.summed import SummedLosses
 from maskstream.training.torch_runtime import TorchRuntime
 
 
-class ClassificationTask:
+class ClassificationTask(SummedLosses):
     """One class an image; two classes share one sigmoid, more have a softmax."""
 
     def __init__(self, recipe: Recipe) -> None:
@@ -55,15 +55,6 @@ class ClassificationTask:
     def collate(self, targets: Sequence[Tensor]) -> Tensor:
         """Class ids (b,)."""
         return torch.stack(list(targets))
-
-    def losses(self, model: nn.Module, images: Tensor, targets: Tensor) -> Losses:
-        """The losses that the recipe names."""
-        losses: Losses = self._loss(model(images), targets.to(images.device))
-        return losses
-
-    def total(self, losses: Losses) -> Tensor:
-        """The weighted sum."""
-        return self._loss.total(losses)
 
     def graphs(self, model: Classifier) -> dict[str, GraphPart]:
         """The whole network."""

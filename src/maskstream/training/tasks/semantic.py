@@ -24,14 +24,14 @@ from maskstream.training.recipe import PlainSegmentationModel, Recipe, UnetModel
 from maskstream.training.sample import Sample
 from maskstream.training.tasks.class_weights import class_weights
 from maskstream.training.tasks.drawing import drawn_answer
-from maskstream.training.tasks.task import Losses
+from maskstream.training.tasks.summed import SummedLosses
 from maskstream.training.tasks.tiled import tiled
 from maskstream.training.torch_runtime import TorchRuntime
 
 BACKGROUND = "background"
 
 
-class SemanticTask:
+class SemanticTask(SummedLosses):
     """A class for each pixel; one class against the background, or several."""
 
     def __init__(self, recipe: Recipe) -> None:
@@ -62,15 +62,6 @@ class SemanticTask:
     def collate(self, targets: Sequence[Tensor]) -> Tensor:
         """Label maps (b, H, W)."""
         return torch.stack(list(targets))
-
-    def losses(self, model: nn.Module, images: Tensor, targets: Tensor) -> Losses:
-        """The losses that the recipe names."""
-        losses: Losses = self._loss(model(images), targets.to(images.device))
-        return losses
-
-    def total(self, losses: Losses) -> Tensor:
-        """The weighted sum."""
-        return self._loss.total(losses)
 
     def graphs(self, model: RegionNetwork) -> dict[str, GraphPart]:
         """The whole network."""
