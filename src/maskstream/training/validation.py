@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,16 +32,22 @@ class Validator:
         self._task, self._dataset, self._records = task, dataset, records
         self._model = task.build_model().to(memory_format=torch.channels_last)
         self._batches = BatchesInOrder(task, dataset, records)
+        self._answers: list[tuple[ImageRecord, Any]] = []
 
     def judge(self, weights: dict[str, Tensor], device: torch.device) -> Metrics:
         """Metrics by their flat names; the losses as `loss` and `loss_<component>`, where the recipe wants them."""
         self._model.to(device).load_state_dict(weights)
         losses = self._losses(device) if self._task.recipe.validation.losses else {}
-        return losses | self._task.validate(self._model.eval(), self._dataset, self._records)
+        self._answers.clear()
+        return losses | self._task.validate(self._model.eval(), self._dataset, self._records, self._keep_first)
 
     def predictions(self) -> list[tuple[str, NDArray[np.uint8]]]:
         """Name and drawn answer of the first images, by the weights that were judged last."""
-        return [(record.name, self._task.show(self._model, record)) for record in self._records[:SHOWN_IMAGES]]
+        return [(record.name, self._task.draw(record, answer)) for record, answer in self._answers]
+
+    def _keep_first(self, record: ImageRecord, answer: Any) -> None:
+        if len(self._answers) < SHOWN_IMAGES:
+            self._answers.append((record, answer))
 
     @torch.no_grad()
     def _losses(self, device: torch.device) -> Metrics:

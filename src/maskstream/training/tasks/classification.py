@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from maskstream.core.frame import Frame
+from maskstream.core.classification import Classification
 from maskstream.data.dataset import Dataset, ImageRecord
 from maskstream.evaluation.class_judge import ClassJudge
 from maskstream.evaluation.judge import Metrics
-from maskstream.evaluation.split import match_classes
+from maskstream.evaluation.split import classify_records, match_classes
 from maskstream.inference.classifier import ClassifierSettings, ImageClassifier
 from maskstream.inference.preprocess import Preprocessing
 from maskstream.training.losses import LossSum
@@ -25,6 +25,7 @@ from maskstream.training.recipe import Recipe, SmallCnnModel, TransferModel
 from maskstream.training.sample import Sample
 from maskstream.training.tasks.class_weights import class_weights
 from maskstream.training.tasks.summed import SummedLosses
+from maskstream.training.tasks.task import OnAnswer, forget
 from maskstream.training.torch_runtime import TorchRuntime
 
 
@@ -70,21 +71,20 @@ class ClassificationTask(SummedLosses):
             ClassifierSettings(),
         )
 
-    def validate(self, model: Classifier, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
+    def validate(
+        self, model: Classifier, dataset: Dataset, records: Sequence[ImageRecord], on_answer: OnAnswer = forget
+    ) -> Metrics:
         """The figures of `evaluation.class_judge`."""
-        classifier = self.classifier(model)
-        class_ids = match_classes(dataset, self.recipe.classes)
         verdict = ClassJudge(self.recipe.classes, positive=self.recipe.positive)
-        for record in records:
-            (answer,) = classifier.classify([Frame(record.read_image(), 0, 0.0, record.name)])
-            if record.class_id is not None:
-                verdict.add(record.name, class_ids[record.class_id], answer)
+        class_ids = match_classes(dataset, self.recipe.classes)
+        for record, class_id, answer in classify_records(records, self.classifier(model), class_ids):
+            verdict.add(record.name, class_id, answer)
+            on_answer(record, answer)
         return verdict.metrics()
 
-    def show(self, model: Classifier, record: ImageRecord) -> NDArray[np.uint8]:
+    def draw(self, record: ImageRecord, answer: Classification) -> NDArray[np.uint8]:
         """The image with the called class and its probability below."""
         image = record.read_image()
-        (answer,) = self.classifier(model).classify([Frame(image, 0, 0.0, record.name)])
         height, width = image.shape[:2]
         line = np.full((max(18, height // 10), width, 3), 255, np.uint8)
         text = f"{answer.class_name} {100 * answer.probabilities.max():.0f} %"

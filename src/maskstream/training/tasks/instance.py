@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from maskstream.core.detections import Detections
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.dataset import Dataset, ImageRecord
 from maskstream.errors import RecipeError
-from maskstream.evaluation.judge import SCORE_FLOOR, Metrics, judge
+from maskstream.evaluation.judge import SCORE_FLOOR, Judge, Metrics
 from maskstream.evaluation.split import match_classes, segment_records
 from maskstream.inference.mask_rcnn import MaskRcnnSegmenter
 from maskstream.inference.preprocess import Preprocessing
@@ -23,8 +24,8 @@ from maskstream.training.models.mask_rcnn import MaskRcnn, Target, backbone_of
 from maskstream.training.models.mask_rcnn_graphs import graphs
 from maskstream.training.recipe import MaskRcnnModel, Recipe
 from maskstream.training.sample import Sample
-from maskstream.training.tasks.drawing import drawn_answer
-from maskstream.training.tasks.task import Losses
+from maskstream.training.tasks.drawing import drawn_objects
+from maskstream.training.tasks.task import Losses, OnAnswer, forget
 from maskstream.training.tasks.tiled import max_detections, tiled
 from maskstream.training.torch_runtime import TorchRuntime
 
@@ -94,21 +95,24 @@ class InstanceTask:
         )
         return tiled(segmenter, self.recipe)
 
-    def validate(self, model: MaskRcnn, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
+    def validate(
+        self, model: MaskRcnn, dataset: Dataset, records: Sequence[ImageRecord], on_answer: OnAnswer = forget
+    ) -> Metrics:
         """The figures of `evaluation.judge`."""
-        segmenter = self.segmenter(model)
-        pairs = segment_records(records, segmenter, match_classes(dataset, self.recipe.classes), SCORE_FLOOR)
-        return judge(
-            pairs,
-            self.recipe.classes,
-            segmenter.score_threshold,
-            positive=self.recipe.positive,
-            max_detections=max_detections(self.recipe),
+        recipe = self.recipe
+        class_ids = match_classes(dataset, recipe.classes)
+        verdict = Judge(
+            recipe.classes, recipe.score_threshold, positive=recipe.positive, max_detections=max_detections(recipe)
         )
+        pairs = segment_records(records, self.segmenter(model), class_ids, SCORE_FLOOR)
+        for record, (truth, found) in zip(records, pairs, strict=True):
+            verdict.add(truth, found)
+            on_answer(record, found)
+        return verdict.metrics()
 
-    def show(self, model: MaskRcnn, record: ImageRecord) -> NDArray[np.uint8]:
+    def draw(self, record: ImageRecord, answer: Detections) -> NDArray[np.uint8]:
         """The image with its detections."""
-        return drawn_answer(self.segmenter(model), record)
+        return drawn_objects(record, answer, self.recipe.score_threshold)
 
 
 def _refuse_unknown(weights: dict[str, float], components: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from maskstream.core.detections import Detections
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.dataset import Dataset, ImageRecord
 from maskstream.evaluation.judge import Metrics
@@ -23,8 +24,9 @@ from maskstream.training.models.unet import RegionNetwork, build_region_model, e
 from maskstream.training.recipe import PlainSegmentationModel, Recipe, UnetModel
 from maskstream.training.sample import Sample
 from maskstream.training.tasks.class_weights import class_weights
-from maskstream.training.tasks.drawing import drawn_answer
+from maskstream.training.tasks.drawing import drawn_objects
 from maskstream.training.tasks.summed import SummedLosses
+from maskstream.training.tasks.task import OnAnswer, forget
 from maskstream.training.tasks.tiled import tiled
 from maskstream.training.torch_runtime import TorchRuntime
 
@@ -79,14 +81,18 @@ class SemanticTask(SummedLosses):
         )
         return tiled(segmenter, self.recipe)
 
-    def validate(self, model: RegionNetwork, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
+    def validate(
+        self, model: RegionNetwork, dataset: Dataset, records: Sequence[ImageRecord], on_answer: OnAnswer = forget
+    ) -> Metrics:
         """The figures of `evaluation.regions`."""
         verdict = RegionJudge(self.recipe.classes)
         class_ids = match_classes(dataset, self.recipe.classes)
-        for truth, found in segment_records(records, self.segmenter(model), class_ids, 0.0):
+        pairs = segment_records(records, self.segmenter(model), class_ids, 0.0)
+        for record, (truth, found) in zip(records, pairs, strict=True):
             verdict.add(truth, found)
+            on_answer(record, found)
         return verdict.metrics()
 
-    def show(self, model: RegionNetwork, record: ImageRecord) -> NDArray[np.uint8]:
+    def draw(self, record: ImageRecord, answer: Detections) -> NDArray[np.uint8]:
         """The image with its regions."""
-        return drawn_answer(self.segmenter(model), record)
+        return drawn_objects(record, answer, 0.0)

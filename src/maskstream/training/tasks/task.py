@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +20,13 @@ Losses = dict[str, Tensor]
 
 Model = Any
 """A module of the task's own class, or what DDP wraps around it."""
+
+OnAnswer = Callable[[ImageRecord, Any], None]
+"""Told each image that is validated on, and the model's answer."""
+
+
+def forget(record: ImageRecord, answer: Any) -> None:
+    """Do nothing with an answer."""
 
 
 class TrainingTask(Protocol):
@@ -55,10 +62,12 @@ class TrainingTask(Protocol):
         """The parts that are deployed, by role, in evaluation mode."""
         ...
 
-    def validate(self, model: Model, dataset: Dataset, records: Sequence[ImageRecord]) -> Metrics:
+    def validate(
+        self, model: Model, dataset: Dataset, records: Sequence[ImageRecord], on_answer: OnAnswer = forget
+    ) -> Metrics:
         """Metrics of a model on images, by their flat names, through the code that judges deployed models."""
         ...
 
-    def show(self, model: Model, record: ImageRecord) -> NDArray[np.uint8]:
-        """An image (h, w, 3) with the model's answer drawn on it."""
+    def draw(self, record: ImageRecord, answer: Any) -> NDArray[np.uint8]:
+        """An image (h, w, 3) with an answer of `validate` drawn on it."""
         ...
