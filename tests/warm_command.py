@@ -157,7 +157,7 @@ def _become(request: dict[str, Any]) -> None:
 if __name__ == "__main__":
     import faster_coco_eval  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
-    import scipy.stats
+    import scipy.stats  # noqa: F401
     import sklearn.metrics  # noqa: F401
 
     import maskstream.cli.main

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -109,7 +110,7 @@ class Batches:
             num_workers=recipe.data.workers,
             persistent_workers=recipe.data.workers > 0,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_begin_loading,
+            worker_init_fn=_leave_interrupts_to_the_parent,
         )
 
     def of_epoch(self, epoch: int, first_step: int, end_step: int) -> Iterator[tuple[list[Batch], float]]:
@@ -123,7 +124,8 @@ class Batches:
         self._draws.first_batch = first_step * self._accumulate
         if first_step == end_step:
             return
-        batches = iter(self._loader)
+        with _without_opencv_threads():
+            batches = iter(self._loader)
         for _ in range(first_step, end_step):
             start = time.perf_counter()
             step = [_loaded(next(batches)) for _ in range(self._accumulate)]
@@ -156,12 +158,21 @@ def _loaded(batch: Batch | MaskstreamError) -> Batch:
     return batch
 
 
-def _begin_loading(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal, and a service stops all of its own: loading goes on for the step.
+@contextlib.contextmanager
+def _without_opencv_threads() -> Iterator[None]:
+    """While entered, OpenCV has no threads of its own, so that processes begun meanwhile are left with none either.
 
-    Loading processes must not compete for the cores either.
+    They would inherit a pool of threads that are not theirs, and wait for them for ever.
     """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _leave_interrupts_to_the_parent(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal, and a service stops all of its own: loading goes on for the step."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
