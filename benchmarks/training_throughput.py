@@ -43,6 +43,7 @@ import torchvision
 from torch import nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops import MultiScaleRoIAlign
 from torchvision_reference import reference_loader, train_one_epoch
 
 from maskstream.core.files import write_json
@@ -118,6 +119,10 @@ def reference_arm(recipe: Recipe, model: MaskRcnn, records: list[ImageRecord], d
     transform = GeneralizedRCNNTransform(
         min(height, width), max(height, width), list(COLOURS.mean), list(COLOURS.std), fixed_size=(width, height)
     )
+    for name in ("box_roi_pool", "mask_roi_pool"):  # torchvision's own, whatever pools regions in maskstream
+        pool = getattr(model.roi_heads, name)
+        own = MultiScaleRoIAlign(pool.featmap_names, pool.output_size, pool.sampling_ratio)
+        setattr(model.roi_heads, name, own)
     network = GeneralizedRCNN(model.backbone, model.rpn, model.roi_heads, transform).to(device)
     batches = [[draw.index for draw in draws] for draws in BatchDraws([()] * len(records), recipe)]
     loader = reference_loader(records, batches, recipe.data.workers)
