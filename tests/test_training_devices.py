@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 LIMIT_S = 500
 COMMAND = ("-m", "maskstream")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *COMMAND)
+NOTHING: dict[str, str] = {}
 RECIPE = {
     "optimiser": {"ema_decay": 0.8},
     "augmentation": {"rotation_degrees": 45},
@@ -41,24 +43,27 @@ RECIPE = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset, a recipe, and the run of one process."""
     folder = tmp_path_factory.mktemp("devices")
-    dataset = Dataset.load(make_dataset(folder / "data"))
-    write_recipe(folder / "recipe.yaml", **RECIPE)
-    recipe = resolve(make_recipe(**RECIPE), dataset)
+    dataset = Dataset.load(make_dataset(folder / "data", "classes"))
+    write_recipe(folder / "recipe.yaml", "classification", **RECIPE)  # a network without batch norm
+    recipe = resolve(make_recipe("classification", **RECIPE), dataset)
     train(recipe, dataset, folder / "one", devices=Devices("cpu"))
     return folder
 
 
-def start(folder: Path, out: str, *arguments: str, program: tuple[str, ...] = COMMAND) -> subprocess.Popen[str]:
+def start(
+    folder: Path,
+    out: str,
+    *arguments: str,
+    program: tuple[str, ...] = COMMAND,
+    environment: Mapping[str, str] = NOTHING,
+) -> subprocess.Popen[str]:
     """The command in a session of its own, so that nothing of it outlives the test."""
     asked = ["train", "recipe.yaml", "--data", "data", "--device", "cpu", "--out", out, *arguments]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LOCAL_", "PL_", "MASTER_"))}
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    for name in ("RANK", "WORLD_SIZE", "NODE_RANK"):
-        environment.pop(name, None)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PL_")}
     return subprocess.Popen(
         [sys.executable, *program, *asked],
         cwd=folder,
-        env=environment,
+        env=inherited | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -112,13 +117,22 @@ def test_torchrun_s_processes_are_taken(folder: Path) -> None:
     assert_equal_numbers(folder / "torchrun", folder / "one")
 
 
-def test_what_one_process_meets_ends_both_and_is_told_once(folder: Path) -> None:
-    """A loss that is no number in the second process's half of the batch."""
-    wild = "stages=[{steps: 4, learning_rate: 1.0e+30, warmup_share: 0, schedule: constant}]"
-    code, _, error = end(start(folder, "wild", "--devices", "2", "--set", wild, "--set", "optimiser.name=sgd"))
-    assert code == 2, error
-    assert error.count("error: ") == 1, error
-    assert "Traceback" not in error
+SECOND_CANNOT_READ = """
+import os
+if os.environ.get("LOCAL_RANK") == "1":
+    from maskstream.data.records import ImageRecord
+    from maskstream.errors import SourceError
+    def read_image(self):
+        raise SourceError("image", expected="one", found="none", remedy="look again")
+    ImageRecord.read_image = read_image
+"""
+
+
+def test_what_the_second_process_meets_ends_both_and_is_told_once(folder: Path) -> None:
+    (folder / "sitecustomize.py").write_text(SECOND_CANNOT_READ)
+    code, _, error = end(start(folder, "broken", "--devices", "2", environment={"PYTHONPATH": str(folder)}))
+    assert error == "error: image: expected one, found none; look again\n"
+    assert code == 2
 
 
 @pytest.mark.parametrize(

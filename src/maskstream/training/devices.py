@@ -52,7 +52,8 @@ def make_fabric(recipe: Recipe, devices: Devices) -> Fabric:
             str(recipe.data.batch_size),
             f"try --set data.batch_size={-(-recipe.data.batch_size // world) * world}",
         )
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # what it says, the run's log says better
+    for logger in ("lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(logger).setLevel(logging.WARNING)  # what they say, the run's log says better
     # heads that a batch without objects leaves out have no gradient, which DDP must be told; and the first process
     # validates while the others wait, for as long as it takes
     ddp = DDPStrategy(find_unused_parameters=True, timeout=datetime.timedelta(days=1))

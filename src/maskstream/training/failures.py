@@ -19,7 +19,7 @@ from maskstream.training.recipe import Recipe
 
 OUT_OF_MEMORY = re.compile(
     "out of memory|can't allocate memory|cannot allocate memory|unable to allocate|bad.alloc|MemoryError"
-    "|insufficient memory|shared memory|killed by signal: (Killed|Bus error)",
+    "|insufficient memory|shared memory|killed by signal: (Killed|Bus error)|worker .* exited unexpectedly",
     re.IGNORECASE,
 )
 """What PyTorch, NumPy, OpenCV and the loader say of memory; a loading process that the system ends is killed."""

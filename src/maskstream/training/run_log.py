@@ -137,7 +137,8 @@ class RunLog:
         """Write the metrics of a validation: all of them into the log, numbers into the table and TensorBoard, too."""
         numbers = {name: value for name, value in metrics.items() if not isinstance(value, str)}
         path = self._run / VALIDATION
-        rows: list[dict[str, Any]] = [*read_rows(path), {"step": step, "epoch": epoch, "stage": stage} | numbers]
+        before = [row for row in read_rows(path) if int(row["step"]) < step]  # not what a killed run has written of it
+        rows: list[dict[str, Any]] = [*before, {"step": step, "epoch": epoch, "stage": stage} | numbers]
         columns = dict.fromkeys(name for row in rows for name in row)
         with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(columns), lineterminator="\n")

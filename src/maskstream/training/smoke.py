@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maskstream.training.recipe import MaskRcnnModel, Recipe
 
-SIDE_PX = 128
+SIDE_PX = 64
 """Longest side of the network's input."""
 MULTIPLE_PX = 32
 STEPS, IMAGES = 2, 4
