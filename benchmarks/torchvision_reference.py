@@ -97,7 +97,11 @@ def _as_tuples(samples: Sequence[tuple[Tensor, dict[str, Any]]]) -> tuple[Any, .
 
 
 def train_one_epoch(
-    model: GeneralizedRCNN, optimiser: torch.optim.Optimizer, loader: DataLoader[Any], device: torch.device, watch: Watch
+    model: GeneralizedRCNN,
+    optimiser: torch.optim.Optimizer,
+    loader: DataLoader[Any],
+    device: torch.device,
+    watch: Watch,
 ) -> None:
     """The steps of the first epoch, in which the learning rate grows; `watch` stands between them and their batches."""
     model.train()

@@ -17,11 +17,11 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from maskstream.errors import RecipeError
 from maskstream.inference.mask_rcnn import MaskRcnnSettings
+from maskstream.training.models.region_pooling import RegionPooling
 from maskstream.training.recipe import MaskRcnnModel
 
 BOX_BINS, MASK_BINS = 7, 14
@@ -157,7 +157,7 @@ def build_roi_heads(model: MaskRcnnModel, outputs: int) -> RoIHeads:
     else:
         box_head = TwoMLPHead(channels * BOX_BINS**2, spec.box_features)
     return RoIHeads(
-        MultiScaleRoIAlign(spec.pooled, BOX_BINS, 2),
+        RegionPooling(spec.pooled, BOX_BINS, 2),
         box_head,
         FastRCNNPredictor(spec.box_features, outputs),
         fg_iou_thresh=0.5,
@@ -166,7 +166,7 @@ def build_roi_heads(model: MaskRcnnModel, outputs: int) -> RoIHeads:
         positive_fraction=0.25,
         bbox_reg_weights=None,
         **_unused(settings),
-        mask_roi_pool=MultiScaleRoIAlign(spec.pooled, MASK_BINS, 2),
+        mask_roi_pool=RegionPooling(spec.pooled, MASK_BINS, 2),
         mask_head=MaskRCNNHeads(
             channels, (channels,) * 4, 1, norm_layer=_norm(model) if model.backbone == WITH_NORM else None
         ),
