@@ -107,7 +107,9 @@ def test_text_shows_the_first_of_a_kind_and_counts_the_rest(dataset: Path) -> No
     assert printed.index("tiny-object") < printed.index("short-polygon")
 
 
-def test_progress_stays_off_stdout(clean: Path) -> None:
+def test_progress_stays_off_stdout_and_is_for_terminals(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not run(clean).stderr
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what rich takes for a terminal
     result = run(clean)
     assert result.stdout == "0 errors, 0 warnings, 0 notes\n"
     assert "examining" in result.stderr
