@@ -253,7 +253,7 @@ def _begin(
         load_into(model, under("model.", tensors), state.run)
         average.restore(under("average.", tensors))
         if before is not None and fabric.is_global_zero:
-            state.begin_after(before, tensors)
+            state.begin_after(before, tensors, plan[-1].end)
             notes.append(f"stage {stage} begins where {before} has ended")
         notes.append(f"going on after step {state.progressed.step}")
         fabric.barrier()

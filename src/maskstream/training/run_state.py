@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -163,9 +164,11 @@ class RunState:
         self.progressed = Progressed(**facts["progressed"])
         return tensors
 
-    def begin_after(self, stage: str, tensors: Mapping[str, Tensor]) -> None:
+    def begin_after(self, stage: str, tensors: Mapping[str, Tensor], total_steps: int) -> None:
         """Put the run back to where a stage has ended, with the best checkpoint of that time."""
         write_text(self.run / RECIPE, dump_recipe(self.recipe))
+        facts = json.loads((self.run / RUN).read_text(encoding="utf-8"))
+        write_json(self.run / RUN, facts | {"total_steps": total_steps})
         _copy(self.run / STAGES / f"{stage}-best.safetensors", self.run / BEST)
         self._save(self.run / RESUME, tensors)
 
