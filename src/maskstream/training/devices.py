@@ -54,9 +54,10 @@ def make_fabric(recipe: Recipe, devices: Devices) -> Fabric:
         )
     for logger in ("lightning.fabric", "lightning.pytorch"):
         logging.getLogger(logger).setLevel(logging.WARNING)  # what they say, the run's log says better
-    # heads that a batch without objects leaves out have no gradient, which DDP must be told; and the first process
-    # validates while the others wait, for as long as it takes
-    ddp = DDPStrategy(find_unused_parameters=True, timeout=datetime.timedelta(days=1))
+    # Mask R-CNN's heads have no gradient in a batch without objects, which DDP must be told
+    some_unused = recipe.task == "instance"
+    # the first process validates while the others wait, for as long as it takes
+    ddp = DDPStrategy(find_unused_parameters=some_unused, timeout=datetime.timedelta(days=1))
     fabric = Fabric(
         accelerator=devices.accelerator,
         devices=count,

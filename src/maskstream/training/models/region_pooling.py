@@ -24,15 +24,12 @@ class RegionPooling(MultiScaleRoIAlign):  # type: ignore[misc]  # torchvision ha
         if levels[0].device.type != "cpu":
             pooled: Tensor = super().forward(x, boxes, image_shapes)
             return pooled
-        if self.scales is None or self.map_levels is None:
-            self.scales, self.map_levels = _setup_scales(
-                levels, image_shapes, self.canonical_scale, self.canonical_level
-            )
-        flat, of_level = torch.cat(boxes), self.map_levels(boxes)
+        scales, level_of = _setup_scales(levels, image_shapes, self.canonical_scale, self.canonical_level)
+        flat, of_level = torch.cat(boxes), level_of(boxes)
         images = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor([len(b) for b in boxes]))
         heights, widths = torch.tensor([level.shape[-2:] for level in levels])[of_level].unbind(1)
         starts = torch.tensor([0, *(level[:, 0].numel() for level in levels[:-1])]).cumsum(0)[of_level]
-        scaled = flat * torch.tensor(self.scales, dtype=flat.dtype)[of_level, None]
+        scaled = flat * torch.tensor(scales, dtype=flat.dtype)[of_level, None]
         rows, row_weights = _places(scaled[:, 1], scaled[:, 3], heights, self.output_size[0], self.sampling_ratio)
         columns, column_weights = _places(scaled[:, 0], scaled[:, 2], widths, self.output_size[1], self.sampling_ratio)
         # (n, bins down, bins across, places down, places across)
