@@ -50,7 +50,7 @@ class Command:
         while not condition():
             assert time.monotonic() < end, self._text("stderr")
             assert self.is_running(), self._text("stdout") + self._text("stderr")
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     def is_running(self) -> bool:
         """Whether it has not ended."""

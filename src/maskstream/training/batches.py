@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from maskstream.data.dataset import Dataset, ImageRecord
 from maskstream.errors import MaskstreamError
@@ -130,6 +131,15 @@ class Batches:
             start = time.perf_counter()
             step = [_loaded(next(batches)) for _ in range(self._accumulate)]
             yield step, time.perf_counter() - start
+
+    def close(self) -> None:
+        """End the loading processes.
+
+        They ignore the signal by which Python would end them at its own end, and it would wait for them for ever.
+        """
+        iterator, self._loader._iterator = self._loader._iterator, None
+        if isinstance(iterator, _MultiProcessingDataLoaderIter):
+            iterator._shutdown_workers()  # what Lightning does, too: there is no public way
 
 
 class BatchesInOrder:

@@ -84,6 +84,7 @@ def train(
         )
         validator = log = None
         with advise_on_space(run), contextlib.ExitStack() as entered:
+            entered.callback(batches.close)
             if fabric.is_global_zero:
                 validator = Validator(task, dataset, splits["val"])
                 log = RunLog(run, recipe.name, plan[-1].end, state.progressed.step, batch_size=batches.images_per_step)
