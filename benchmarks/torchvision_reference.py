@@ -1,4 +1,4 @@
-"""The loop that torchvision's references/detection trains with, written anew from what it does."""
+"""The loop that torchvision's references/detection trains with, written anew from what it does.
 
 PIL images and full-size masks, the "hflip" preset in transforms v2, lists as batches, `GeneralizedRCNNTransform` in the
 training process, SGD with a warm-up, and meters that read every loss in every step.
