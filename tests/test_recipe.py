@@ -145,9 +145,9 @@ def test_a_change_to_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None
 def test_smoke_keeps_the_model_and_shrinks_the_rest() -> None:
     recipe = load_recipe("oil-tanks-staged")
     small = smoke(recipe)
-    assert small.input_size_hw == (128, 128)
+    assert small.input_size_hw == (64, 64)
     assert [stage.steps for stage in small.stages] == [2, 2, 2]
     assert isinstance(small.model, MaskRcnnModel)
-    assert small.model.settings.anchor_sizes[0] == (3.0, 5.0)
+    assert small.model.settings.anchor_sizes[0] == (1.5, 2.5)
     assert small.model.model_copy(update={"settings": None}) == recipe.model.model_copy(update={"settings": None})
     assert Recipe.model_validate(small.model_dump()) == small
