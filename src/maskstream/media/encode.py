@@ -29,6 +29,8 @@ ENCODER_OPTIONS = {
     "bf": "0",
     # a seek in the browser lands at most two seconds of 30 frames away
     "g": "60",
+    # with it the same frames can give other bytes, and a resumed video would not be that of an unbroken run
+    "x264-params": "no-mbtree=1",
 }
 
 MUXER_OPTIONS = {"movie_timescale": str(TICKS_PER_S)}
