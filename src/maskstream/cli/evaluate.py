@@ -14,10 +14,13 @@ from maskstream.cli.progress import progress_bar
 from maskstream.core.files import write_json, write_text
 from maskstream.data.dataset import Dataset
 from maskstream.data.records import ImageRecord
-from maskstream.evaluation.deployed import evaluation_of
-from maskstream.evaluation.judge import SCORE_FLOOR, Metrics
+from maskstream.evaluation.answers import ModelAnswers
+from maskstream.evaluation.evaluate import evaluation_of
+from maskstream.evaluation.judge import SCORE_FLOOR
+from maskstream.evaluation.verdict import Metrics
 from maskstream.inference.load import DeployedClassifier, load_any
 from maskstream.inference.manifest import Manifest
+from maskstream.media.sinks import write_csv
 from maskstream.training.image_splits import split_records
 from maskstream.training.recipe import DataRecipe
 
@@ -47,15 +50,15 @@ def evaluate(
     dataset = Dataset.load(data)
     data_sha256 = dataset.content_sha256()
     records = _records(deployed.manifest, dataset, data_sha256, split)
-    evaluation = evaluation_of(deployed, dataset, score_threshold=score, score_floor=floor, positive=positive)
+    evaluation = evaluation_of(
+        ModelAnswers(deployed), dataset, score_threshold=score, score_floor=floor, positive=positive
+    )
     with progress_bar(f"judging {deployed.name}", "images/s") as on_progress:
         for done, record in enumerate(records, start=1):
             evaluation.add(record)
             on_progress(done, len(records))
     metrics = evaluation.metrics() | {
-        "model": deployed.name,
-        "model_version": deployed.manifest.version,
-        "model_sha256": deployed.sha256,
+        **evaluation.answers.facts,
         "dataset": dataset.provenance.name,
         "dataset_sha256": data_sha256,
         "split": split,
@@ -64,6 +67,8 @@ def evaluate(
     folder = out or Path("runs") / "evaluate" / f"{deployed.name}-{split}"
     name, predictions = evaluation.predictions()
     write_text(folder / name, predictions)
+    for table in evaluation.tables():
+        write_csv(folder / f"{table.name}.csv", [dict(zip(table.columns, row)) for row in table.rows], table.columns)
     write_json(folder / "metrics.json", metrics)
     console = Console()
     console.print(_table(metrics))

@@ -18,7 +18,7 @@ from maskstream.evaluation.classification import (
     positive_class,
     roc_auc,
 )
-from maskstream.evaluation.judge import Metrics
+from maskstream.evaluation.verdict import ImageRow, Metrics, Positions, Table
 
 _CALIBRATION_KEYS = ("ece", "brier", "calibration_slope", "calibration_intercept")
 
@@ -99,6 +99,28 @@ class ClassJudge:
         missing = [key for key in self._expected_keys() if key not in figures]
         figures["undefined"] = ", ".join(missing) or "none"
         return figures
+
+    def headline(self, images: Positions) -> dict[str, float]:
+        """See `Verdict.headline`."""
+        if not len(images):
+            return {}
+        truth, probabilities = self._arrays()
+        return {"accuracy": float(np.mean(probabilities[images].argmax(axis=1) == truth[images]))}
+
+    def image_rows(self) -> list[ImageRow]:
+        """`truth`, `called` and the probability of every class, `probability/<class>`."""
+        return [
+            {
+                "truth": self.classes[class_id],
+                "called": self.classes[int(probabilities.argmax())],
+                **{f"probability/{name}": float(p) for name, p in zip(self.classes, probabilities, strict=True)},
+            }
+            for class_id, probabilities in self._rows.values()
+        ]
+
+    def tables(self) -> list[Table]:
+        """None yet."""
+        return []
 
     def percentages(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The positive class's probability and the label, each (n,).

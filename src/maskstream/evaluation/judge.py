@@ -18,17 +18,15 @@ from maskstream.evaluation.calibration import ECE_BINS, calibration_metrics
 from maskstream.evaluation.classification import DECISION_THRESHOLD, decision_metrics, positive_class, roc_auc
 from maskstream.evaluation.instance import Entry, ImageTruth
 from maskstream.evaluation.pixel import JACCARD_THRESHOLD, Overlap, overlap, pixel_metrics
+from maskstream.evaluation.verdict import ImageRow, Metrics, Positions, Table
 
-__all__ = ["SCORE_FLOOR", "ImageTruth", "Judge", "Metrics", "check_pair", "judge"]
+__all__ = ["SCORE_FLOOR", "ImageTruth", "Judge", "check_pair", "judge"]
 
 SCORE_FLOOR = 0.05
 """Score down to which detections should be decoded for AP, which wants them without a threshold."""
 
 BOX_FIGURES = ("AP", "AP50")
 """Those of boxes that are told beside the ones of masks."""
-
-Metrics = dict[str, float | int | str]
-"""Flat keys and plain values, as `metrics.json` holds them."""
 
 
 def judge(
@@ -146,6 +144,18 @@ class Judge:
         missing = [key for key in self._expected_keys() if key not in figures]
         figures["undefined"] = ", ".join(missing) or "none"
         return figures
+
+    def headline(self, images: Positions) -> dict[str, float]:
+        """See `Verdict.headline`."""
+        return pixel_metrics([self._overlaps[position] for position in images]) if len(images) else {}
+
+    def image_rows(self) -> list[ImageRow]:
+        """`jaccard` and `dice` of each image."""
+        return [{"jaccard": image.jaccard, "dice": image.dice} for image in self._overlaps]
+
+    def tables(self) -> list[Table]:
+        """None yet."""
+        return []
 
     def percentages(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The positive class's probability and the label, each (n,), of the images with a detection.

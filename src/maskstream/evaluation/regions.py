@@ -14,8 +14,9 @@ from maskstream.core.detections import Detections
 from maskstream.core.masks import CroppedMask
 from maskstream.errors import DatasetError
 from maskstream.evaluation.instance import ImageTruth
-from maskstream.evaluation.judge import Metrics, check_pair
+from maskstream.evaluation.judge import check_pair
 from maskstream.evaluation.pixel import JACCARD_THRESHOLD, Overlap, pixel_metrics
+from maskstream.evaluation.verdict import ImageRow, Metrics, Positions, Table
 
 
 class RegionJudge:
@@ -96,6 +97,19 @@ class RegionJudge:
         missing = [key for key in self._expected_keys() if key not in figures]
         figures["undefined"] = ", ".join(missing) or "none"
         return figures
+
+    def headline(self, images: Positions) -> dict[str, float]:
+        """See `Verdict.headline`."""
+        overlaps = list(self._overlaps.values())
+        return pixel_metrics([overlaps[position] for position in images]) if len(images) else {}
+
+    def image_rows(self) -> list[ImageRow]:
+        """`jaccard` and `dice` of each image."""
+        return [{"jaccard": image.jaccard, "dice": image.dice} for image in self._overlaps.values()]
+
+    def tables(self) -> list[Table]:
+        """None yet."""
+        return []
 
     def _expected_keys(self) -> list[str]:
         figures = [f"{kind}_{figure}" for kind in ("mean", "pooled") for figure in ("jaccard", "dice")]

@@ -15,7 +15,7 @@ from maskstream.core.files import write_json
 from maskstream.data.dataset import Dataset
 from maskstream.data.splits.split import FOLD, one_fold
 from maskstream.errors import DatasetError
-from maskstream.evaluation.judge import Metrics
+from maskstream.evaluation.verdict import Metrics
 from maskstream.training.checkpoint import LAST, RESUME, load_weights
 from maskstream.training.preflight import is_first_process
 from maskstream.training.recipe import Recipe

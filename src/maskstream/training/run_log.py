@@ -25,7 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from maskstream.core.files import whole_file
 from maskstream.errors import OutputError
-from maskstream.evaluation.judge import Metrics
+from maskstream.evaluation.verdict import Metrics
 from maskstream.media.images import IMAGE_SUFFIXES
 from maskstream.reports.training_tables import SAMPLES, STEPS, VALIDATION, cut_after, read_rows
 from maskstream.training.memory import peak_memory_mb

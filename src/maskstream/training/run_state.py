@@ -18,7 +18,7 @@ from maskstream import __version__
 from maskstream.core.files import require_unused, whole_file, whole_folder, write_json, write_text
 from maskstream.data.dataset import Dataset
 from maskstream.errors import CheckpointError
-from maskstream.evaluation.judge import Metrics
+from maskstream.evaluation.verdict import Metrics
 from maskstream.training.checkpoint import BEST, LAST, RESUME, load_weights, recipe_of, resume_tensors, save_weights
 from maskstream.training.optimise import WeightAverage
 from maskstream.training.recipe import Recipe

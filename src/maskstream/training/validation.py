@@ -14,7 +14,7 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 
 from maskstream.data.dataset import Dataset, ImageRecord
 from maskstream.errors import RecipeError
-from maskstream.evaluation.judge import Metrics
+from maskstream.evaluation.verdict import Metrics
 from maskstream.training.batches import BatchesInOrder
 from maskstream.training.tasks import TrainingTask
 

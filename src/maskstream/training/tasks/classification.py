@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from maskstream.core.classification import Classification
 from maskstream.data.dataset import Dataset, ImageRecord
 from maskstream.evaluation.class_judge import ClassJudge
-from maskstream.evaluation.judge import Metrics
 from maskstream.evaluation.split import classify_records, match_classes
+from maskstream.evaluation.verdict import Metrics
 from maskstream.inference.classifier import ClassifierSettings, ImageClassifier
 from maskstream.inference.preprocess import Preprocessing
 from maskstream.training.losses import LossSum

@@ -14,8 +14,9 @@ from maskstream.core.detections import Detections
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.dataset import Dataset, ImageRecord
 from maskstream.errors import RecipeError
-from maskstream.evaluation.judge import SCORE_FLOOR, Judge, Metrics
+from maskstream.evaluation.judge import SCORE_FLOOR, Judge
 from maskstream.evaluation.split import match_classes, segment_records
+from maskstream.evaluation.verdict import Metrics
 from maskstream.inference.mask_rcnn import MaskRcnnSegmenter
 from maskstream.inference.preprocess import Preprocessing
 from maskstream.training.augment.boxes import boxes_of_masks

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from maskstream.core.detections import Detections
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.dataset import Dataset, ImageRecord
-from maskstream.evaluation.judge import Metrics
 from maskstream.evaluation.regions import RegionJudge
 from maskstream.evaluation.split import match_classes, segment_records
+from maskstream.evaluation.verdict import Metrics
 from maskstream.inference.preprocess import Preprocessing
 from maskstream.inference.regions import RegionSegmenter, RegionSettings
 from maskstream.training.losses import LossSum

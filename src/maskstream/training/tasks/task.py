@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from maskstream.data.dataset import Dataset, ImageRecord
-from maskstream.evaluation.judge import Metrics
+from maskstream.evaluation.verdict import Metrics
 from maskstream.training.models.graph_part import GraphPart
 from maskstream.training.recipe import Recipe
 from maskstream.training.sample import Sample
