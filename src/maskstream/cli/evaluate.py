@@ -14,7 +14,7 @@ from maskstream.cli.progress import progress_bar
 from maskstream.core.files import write_json, write_text
 from maskstream.data.dataset import Dataset
 from maskstream.data.records import ImageRecord
-from maskstream.evaluation.answers import ModelAnswers
+from maskstream.evaluation.answers import answers_of
 from maskstream.evaluation.evaluate import evaluation_of
 from maskstream.evaluation.judge import SCORE_FLOOR
 from maskstream.evaluation.verdict import Metrics
@@ -51,7 +51,7 @@ def evaluate(
     data_sha256 = dataset.content_sha256()
     records = _records(deployed.manifest, dataset, data_sha256, split)
     evaluation = evaluation_of(
-        ModelAnswers(deployed), dataset, score_threshold=score, score_floor=floor, positive=positive
+        answers_of(deployed), dataset, score_threshold=score, score_floor=floor, positive=positive
     )
     with progress_bar(f"judging {deployed.name}", "images/s") as on_progress:
         for done, record in enumerate(records, start=1):

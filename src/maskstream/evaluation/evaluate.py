@@ -15,7 +15,7 @@ from maskstream.core.masks import to_rle
 from maskstream.data.dataset import Dataset
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
-from maskstream.evaluation.answers import Answers, ModelAnswers
+from maskstream.evaluation.answers import Answers, ClassAnswers, ObjectAnswers, answers_of
 from maskstream.evaluation.class_judge import ClassJudge
 from maskstream.evaluation.instance import Entry
 from maskstream.evaluation.judge import SCORE_FLOOR, Judge
@@ -34,8 +34,10 @@ class Evaluation(ABC):
     records : the images so far, in their order.
     """
 
+    answers: Answers
+
     def __init__(self, answers: Answers, dataset: Dataset, verdict: Verdict) -> None:
-        self.answers, self.dataset = answers, dataset
+        self.dataset = dataset
         self.records: list[ImageRecord] = []
         self._class_ids = match_classes(dataset, answers.classes)
         self._verdict = verdict
@@ -86,9 +88,11 @@ class Evaluation(ABC):
 class InstanceEvaluation(Evaluation):
     """Objects: the figures of `Judge`; predictions as COCO's results, a line an object and class."""
 
+    answers: ObjectAnswers
+
     def __init__(
         self,
-        answers: Answers,
+        answers: ObjectAnswers,
         dataset: Dataset,
         *,
         score_threshold: float,
@@ -103,6 +107,7 @@ class InstanceEvaluation(Evaluation):
             max_detections=answers.max_detections,
         )
         self._floor, self._threshold = min(score_floor, score_threshold), score_threshold
+        self.answers = answers
         super().__init__(answers, dataset, self._judge_of_objects)
 
     def _judge(self, record: ImageRecord) -> Detections:
@@ -123,10 +128,13 @@ class InstanceEvaluation(Evaluation):
 class RegionEvaluation(Evaluation):
     """Regions: the figures of `RegionJudge`; predictions as COCO's results, each region with its own class."""
 
-    def __init__(self, answers: Answers, dataset: Dataset, *, score_threshold: float) -> None:
+    answers: ObjectAnswers
+
+    def __init__(self, answers: ObjectAnswers, dataset: Dataset, *, score_threshold: float) -> None:
         self._judge_of_regions = RegionJudge(answers.classes, score_threshold)
         self._threshold = score_threshold
         self._results: list[Entry] = []
+        self.answers = answers
         super().__init__(answers, dataset, self._judge_of_regions)
 
     def _judge(self, record: ImageRecord) -> Detections:
@@ -151,9 +159,12 @@ class RegionEvaluation(Evaluation):
 class ClassEvaluation(Evaluation):
     """Images as a whole: the figures of `ClassJudge`; predictions as a table, a row an image."""
 
-    def __init__(self, answers: Answers, dataset: Dataset, *, positive: str | None = None) -> None:
+    answers: ClassAnswers
+
+    def __init__(self, answers: ClassAnswers, dataset: Dataset, *, positive: str | None = None) -> None:
         self._judge_of_classes = ClassJudge(answers.classes, calibration=answers.calibration, positive=positive)
         self._rows: list[tuple[str, str, Classification]] = []
+        self.answers = answers
         super().__init__(answers, dataset, self._judge_of_classes)
 
     def _judge(self, record: ImageRecord) -> Classification:
@@ -200,16 +211,12 @@ def evaluation_of(
     ------
     DatasetError : the dataset has a class that the answers do not know, or `positive` is none of theirs.
     """
+    if answers.task == "classification":
+        return ClassEvaluation(answers, dataset, positive=positive)
     threshold = answers.score_threshold if score_threshold is None else score_threshold
-    match answers.task:
-        case "classification":
-            return ClassEvaluation(answers, dataset, positive=positive)
-        case "semantic":
-            return RegionEvaluation(answers, dataset, score_threshold=threshold)
-        case "instance":
-            return InstanceEvaluation(
-                answers, dataset, score_threshold=threshold, score_floor=score_floor, positive=positive
-            )
+    if answers.task == "semantic":
+        return RegionEvaluation(answers, dataset, score_threshold=threshold)
+    return InstanceEvaluation(answers, dataset, score_threshold=threshold, score_floor=score_floor, positive=positive)
 
 
 def judge_deployed(
@@ -220,7 +227,7 @@ def judge_deployed(
     positive: str | None = None,
 ) -> Metrics:
     """The figures of `maskstream evaluate` on images of a dataset, with its name."""
-    evaluation = evaluation_of(ModelAnswers(model), dataset, positive=positive)
+    evaluation = evaluation_of(answers_of(model), dataset, positive=positive)
     for record in records:
         evaluation.add(record)
     return evaluation.metrics() | {"dataset": dataset.provenance.name}
