@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maskstream.training.augment import Augmentation, colour, degrade, skin
+from maskstream.core import degrade
+from maskstream.training.augment import Augmentation, colour, skin
 from maskstream.training.augment.geometry import MEAN_COLOUR
 from maskstream.training.recipe import AugmentationRecipe
 from maskstream.training.sample import Sample
@@ -48,7 +49,7 @@ def make_sample(size_hw: tuple[int, int], content_hw: tuple[int, int]) -> Sample
         (colour.with_brightness, "adjust_brightness", (0.0, 0.4, 1.0, 1.7, 2.0)),
         (colour.with_contrast, "adjust_contrast", (0.0, 0.4, 1.0, 1.7, 2.0)),
         (colour.with_saturation, "adjust_saturation", (0.0, 0.4, 1.0, 1.7, 2.0)),
-        (colour.with_hue, "adjust_hue", (-0.5, -0.3, -0.01, 0.0, 0.05, 0.4, 0.5)),
+        (degrade.with_hue, "adjust_hue", (-0.5, -0.3, -0.01, 0.0, 0.05, 0.4, 0.5)),
     ],
 )
 def test_colours_are_those_of_torchvision_within_rounding(
@@ -69,11 +70,11 @@ def test_colours_that_are_known() -> None:
     assert colour.with_brightness(image, 1.5).tolist() == [[[255, 150, 75]]]
     assert colour.with_saturation(image, 0).tolist() == [[[124, 124, 124]]]  # 59.78 + 58.7 + 5.7
     assert colour.with_contrast(image, 2).tolist() == [[[255, 76, 0]]]
-    assert colour.with_hue(np.array([[[255, 0, 0]]], np.uint8), 1 / 3).tolist() == [[[0, 255, 0]]]
-    assert colour.with_hue(np.array([[[255, 0, 0]]], np.uint8), -1 / 3).tolist() == [[[0, 0, 255]]]
+    assert degrade.with_hue(np.array([[[255, 0, 0]]], np.uint8), 1 / 3).tolist() == [[[0, 255, 0]]]
+    assert degrade.with_hue(np.array([[[255, 0, 0]]], np.uint8), -1 / 3).tolist() == [[[0, 0, 255]]]
     for change in (colour.with_brightness, colour.with_saturation, colour.with_contrast):
         np.testing.assert_array_equal(change(image, 1.0), image)
-    np.testing.assert_array_equal(colour.with_hue(image, 0.0), image)
+    np.testing.assert_array_equal(degrade.with_hue(image, 0.0), image)
 
 
 def test_factors_are_drawn_from_their_range_and_the_order_changes() -> None:

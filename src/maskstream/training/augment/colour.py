@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstream.training.augment.strips import strips
+from maskstream.core.degrade import with_hue
 from maskstream.training.recipe import AugmentationRecipe
 
 Image = NDArray[np.uint8]
@@ -48,18 +48,6 @@ def with_contrast(image: Image, factor: float) -> Image:
 def with_saturation(image: Image, factor: float) -> Image:
     """Every value `factor` times as far from its pixel's grey."""
     return np.asarray(cv2.transform(image, factor * np.eye(3) + (1 - factor) * _GREY), np.uint8)
-
-
-def with_hue(image: Image, turn: float) -> Image:
-    """Every hue turned by `turn` of the circle."""
-    turned = np.empty_like(image)
-    for rows in strips(len(image)):
-        shares = np.multiply(image[rows], 1 / 255, dtype=np.float32)
-        hsv = np.asarray(cv2.cvtColor(shares, cv2.COLOR_RGB2HSV), np.float32)
-        # OpenCV brings hues of the second circle back to the first
-        hsv[..., 0] += 360 * (turn % 1)
-        turned[rows] = cv2.convertScaleAbs(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, dst=hsv), alpha=255)
-    return turned
 
 
 def _blended_with(image: Image, grey: float, factor: float) -> Image:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstream.training.augment.strips import strips
+from maskstream.core.strips import strips
 from maskstream.training.recipe import AugmentationRecipe
 
 Image = NDArray[np.uint8]
