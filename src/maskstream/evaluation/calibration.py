@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,12 @@ from maskstream.errors import DatasetError
 
 ECE_BINS = 5
 """Bins of the expected calibration error, each with an equal share of the images."""
+
+CALIBRATION_KEYS = ("ece", "brier", "calibration_slope", "calibration_intercept")
+"""What `calibration_metrics` gives."""
+
+WILSON_Z = 1.959963984540054
+"""Standard normal quantile of a two-sided 95 % interval."""
 
 PRIOR_SD = 10.0
 """Standard deviation of the normal priors on slope (mean 1) and bias (mean 0) in `fit_calibration`.
@@ -75,10 +83,56 @@ def fit_calibration(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """One of the equal-mass bins of a reliability diagram.
+
+    Attributes
+    ----------
+    n : number of images.
+    mean_probability : of these.
+    share : of positives among them, and `share_low`, `share_high`, its 95 % interval by Wilson.
+    """
+
+    n: int
+    mean_probability: float
+    share: float
+    share_low: float
+    share_high: float
+
+
+def reliability_bins(probability: Array, label: NDArray[np.bool_], bins: int = ECE_BINS) -> list[ReliabilityBin]:
+    """Images sorted by probability, in bins whose sizes differ by at most one; fewer bins where there are fewer images.
+
+    Images with the same probability share their labels evenly, so that their order does not matter.
+
+    Raises
+    ------
+    ValueError : there is no image.
+    """
+    if not len(label):
+        raise ValueError("the calibration error needs at least one image")
+    _, place, ties = np.unique(probability, return_inverse=True, return_counts=True)
+    shared_label = (np.bincount(place, weights=label) / ties)[place]
+    order = np.argsort(probability, kind="stable")
+    return [_bin(probability[rows], shared_label[rows]) for rows in np.array_split(order, min(bins, len(order)))]
+
+
+def wilson_interval(positives: float, n: int) -> tuple[float, float]:
+    """95 % interval of a share, 0..1, of `positives` among `n` (at least 1).
+
+    Source: E. B. Wilson, JASA 22 (1927).
+    """
+    squared = WILSON_Z**2
+    centre = (positives + squared / 2) / (n + squared)
+    half = WILSON_Z * np.sqrt(positives * (n - positives) / n + squared / 4) / (n + squared)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
 def expected_calibration_error(probability: Array, label: NDArray[np.bool_], bins: int = ECE_BINS) -> float:
     """Mean over equal-mass bins of |mean probability - share of positives|, weighted by the bins' sizes.
 
-    Images with the same probability share their labels evenly, so that their order does not matter.
+    The bins are those of `reliability_bins`.
 
     Raises
     ------
@@ -86,12 +140,7 @@ def expected_calibration_error(probability: Array, label: NDArray[np.bool_], bin
 
     Source: M. P. Naeini et al., AAAI 2015; equal-mass bins as in K. Nguyen and B. O'Connor, EMNLP 2015.
     """
-    if not len(label):
-        raise ValueError("the calibration error needs at least one image")
-    _, place, ties = np.unique(probability, return_inverse=True, return_counts=True)
-    shared_label = (np.bincount(place, weights=label) / ties)[place]
-    order = np.argsort(probability, kind="stable")
-    gaps = [np.sum(probability[rows] - shared_label[rows]) for rows in np.array_split(order, bins)]
+    gaps = [rows.n * (rows.mean_probability - rows.share) for rows in reliability_bins(probability, label, bins)]
     return float(np.abs(gaps).sum() / len(label))
 
 
@@ -140,6 +189,13 @@ def separable(probability: Array, label: NDArray[np.bool_]) -> bool:
     if not len(positive) or not len(negative):
         return True
     return bool(negative.max() <= positive.min() or positive.max() <= negative.min())
+
+
+def _bin(probability: Array, shared_label: Array) -> ReliabilityBin:
+    n, positives = len(probability), float(shared_label.sum())
+    # shared labels are fractions, whose sum may miss a whole number by a rounding error
+    low, high = wilson_interval(min(max(positives, 0.0), float(n)), n)
+    return ReliabilityBin(n, float(probability.mean()), positives / n, low, high)
 
 
 def _newton(design: Array, label: NDArray[np.bool_], offset: Array, centre: Array, precision: Array) -> Array:
