@@ -220,3 +220,21 @@ def test_contours_of_nothing_of_a_pixel_and_of_two_parts() -> None:
 )
 def test_pixels_that_a_ring_runs_around_twice_or_the_wrong_way(points: list[list[float]], expected: int) -> None:
     assert masks.overlapped_px(np.array(points, float), (16, 16)) == expected
+
+
+@pytest.mark.parametrize("counts", ["0\x7f0", "0é", "0 6"])
+def test_characters_that_stand_for_no_run_are_refused(counts: str) -> None:
+    with pytest.raises(ValueError, match="a character that stands for no run"):
+        masks.from_rle({"size": [2, 3], "counts": counts})
+
+
+def test_a_run_longer_than_any_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="a run longer than any image"):
+        masks.from_rle({"size": [2, 3], "counts": "o" * 40 + "0"})
+
+
+def test_a_small_object_of_a_large_image_is_not_made_dense_with_it() -> None:
+    size_hw = (20_000, 20_000)
+    square = CroppedMask(np.ones((3, 4), bool), 17_000, 5)
+    decoded = masks.from_rle(masks.to_rle(square, size_hw))
+    assert (decoded.x0, decoded.y0, decoded.bitmap.shape, decoded.area_px) == (17_000, 5, (3, 4), 12)

@@ -58,6 +58,9 @@ class CroppedMask:
 
 EMPTY = CroppedMask(np.zeros((0, 0), bool), 0, 0)
 
+MOST_CHARACTERS = 8
+"""Of a run in compressed RLE: 2^39 pixels, more than any image has."""
+
 
 def crop(mask: NDArray[np.bool_]) -> CroppedMask:
     """Crop a dense boolean mask (h, w) to its tight box."""
@@ -123,10 +126,20 @@ def from_rle(rle: Rle) -> CroppedMask:
     ------
     ValueError : the runs do not add up to the size.
     """
-    height, width = rle["size"]
-    counts = to_runs(rle)
-    values = np.arange(len(counts)) % 2 == 1
-    return crop(np.repeat(values, counts).reshape(width, height).T)
+    height, _ = rle["size"]
+    edges = np.cumsum(_runs(rle))
+    starts, ends = edges[:-1:2], edges[1::2]
+    filled = ends > starts
+    starts, ends = starts[filled], ends[filled]
+    if not len(starts):
+        return EMPTY
+    # only the columns that hold the object are made dense
+    x0, x1 = int(starts[0]) // height, (int(ends[-1]) - 1) // height + 1
+    steps = np.concatenate([[x0 * height], np.column_stack([starts, ends]).ravel(), [x1 * height]])
+    window = np.repeat(np.arange(len(steps) - 1) % 2 == 1, np.diff(steps)).reshape(x1 - x0, height)
+    rows = np.flatnonzero(window.any(axis=0))
+    y0, y1 = int(rows[0]), int(rows[-1]) + 1
+    return CroppedMask(np.ascontiguousarray(window[:, y0:y1].T), x0, y0)
 
 
 def to_runs(rle: Rle) -> list[int]:
@@ -136,9 +149,7 @@ def to_runs(rle: Rle) -> list[int]:
     ------
     ValueError : the runs do not add up to the size.
     """
-    height, width = rle["size"]
-    runs = _decompress(rle["counts"])
-    _check_runs(runs, height, width)
+    runs: list[int] = _runs(rle).tolist()
     return runs
 
 
@@ -150,15 +161,23 @@ def from_runs(runs: Sequence[int], size_hw: tuple[int, int]) -> Rle:
     ValueError : the runs do not add up to the size.
     """
     height, width = size_hw
-    _check_runs(runs, height, width)
+    _check_runs(min(runs, default=0), sum(runs), height, width)
     return {"size": [height, width], "counts": _compress(runs)}
 
 
-def _check_runs(runs: Sequence[int], height: int, width: int) -> None:
-    if min(runs, default=0) < 0:
+def _runs(rle: Rle) -> NDArray[np.int64]:
+    """Lengths of the runs, checked."""
+    height, width = rle["size"]
+    runs = _decompress(rle["counts"])
+    _check_runs(int(runs.min(initial=0)), int(runs.sum()), height, width)
+    return runs
+
+
+def _check_runs(shortest: int, total: int, height: int, width: int) -> None:
+    if shortest < 0:
         raise ValueError("an RLE run of negative length")
-    if sum(runs) != height * width:
-        raise ValueError(f"RLE runs add up to {sum(runs)}, expected {height} x {width}")
+    if total != height * width:
+        raise ValueError(f"RLE runs add up to {total}, expected {height} x {width}")
 
 
 def _compress(counts: Sequence[int]) -> str:
@@ -174,19 +193,24 @@ def _compress(counts: Sequence[int]) -> str:
     return "".join(characters)
 
 
-def _decompress(text: str) -> list[int]:
-    counts: list[int] = []
-    value, shift = 0, 0
-    for character in text:
-        bits = ord(character) - 48
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if not bits & 0x20:
-            if bits & 0x10:
-                value -= 1 << shift
-            counts.append(value + counts[-2] if len(counts) > 2 else value)
-            value, shift = 0, 0
-    return counts
+def _decompress(text: str) -> NDArray[np.int64]:
+    codes = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
+    if len(codes) and not 0 <= codes.min() <= codes.max() < 64:
+        raise ValueError("an RLE with a character that stands for no run")
+    ends = np.flatnonzero(codes < 0x20)
+    if not len(ends):
+        return np.zeros(0, np.int64)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if (ends - starts).max() >= MOST_CHARACTERS:
+        raise ValueError("an RLE with a run longer than any image")
+    codes = codes[: ends[-1] + 1]
+    place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
+    values = np.add.reduceat((codes & 0x1F) << (5 * place), starts)
+    values -= np.where(codes[ends] & 0x10, 1 << (5 * (ends - starts + 1)), 0)
+    # from the fourth on a run is stored as its difference from the one before the last
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values
 
 
 def from_polygons(polygons: Sequence[NDArray[np.float64]], size_hw: tuple[int, int]) -> CroppedMask:
