@@ -12,7 +12,8 @@ from maskstream.export.parity import GATE_FRAMES, ClassParity, RegionParity, che
 from maskstream.inference.classifier import ImageClassifier
 from maskstream.inference.load import decoder
 from maskstream.inference.manifest import ModelFacts
-from maskstream.inference.mask_rcnn import MaskRcnnSegmenter, Runtime
+from maskstream.inference.mask_rcnn import MaskRcnnSegmenter
+from maskstream.inference.network import Runtime
 from maskstream.inference.regions import RegionSegmenter
 
 Parity = ObjectParity | RegionParity | ClassParity

@@ -11,12 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from maskstream.core.calibration import Calibration
-from maskstream.core.classes import Classes
 from maskstream.core.classification import Classification
 from maskstream.core.frame import Frame
-from maskstream.inference.mask_rcnn import Runtime
-from maskstream.inference.preprocess import Preprocessing
+from maskstream.inference.network import Network
 
 
 class ClassifierSettings(BaseModel):
@@ -31,30 +28,8 @@ class ClassifierSettings(BaseModel):
     mirror: bool = False
 
 
-class ImageClassifier:
-    """A Classifier of a network's graph.
-
-    Attributes
-    ----------
-    calibration : map applied to the class probabilities; None leaves them raw.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        classes: Classes,
-        runtime: Runtime,
-        preprocessing: Preprocessing,
-        settings: ClassifierSettings,
-        *,
-        calibration: Calibration | None = None,
-    ) -> None:
-        self.name = name
-        self.classes = classes
-        self.calibration = calibration
-        self.preprocessing = preprocessing
-        self.settings = settings
-        self._runtime = runtime
+class ImageClassifier(Network[ClassifierSettings]):
+    """A Classifier of a network's graph."""
 
     def classify(self, frames: Sequence[Frame]) -> list[Classification]:
         """The classes of each frame as a whole."""

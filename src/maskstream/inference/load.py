@@ -13,7 +13,8 @@ from maskstream.core.segmenter import Segmenter
 from maskstream.errors import ModelFolderError
 from maskstream.inference.classifier import ClassifierSettings, ImageClassifier
 from maskstream.inference.manifest import MANIFEST, Manifest, ModelFacts, read_manifest
-from maskstream.inference.mask_rcnn import MaskRcnnSegmenter, MaskRcnnSettings, Runtime
+from maskstream.inference.mask_rcnn import MaskRcnnSegmenter, MaskRcnnSettings
+from maskstream.inference.network import Runtime
 from maskstream.inference.regions import RegionSegmenter, RegionSettings
 from maskstream.inference.runtime import CPU_ONLY, OnnxRuntime
 from maskstream.inference.tiles import TiledSegmenter

@@ -14,8 +14,9 @@ are in network pixels there. What a detection means: score = 1 - P(background), 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,10 @@ from pydantic import BaseModel, ConfigDict
 
 from maskstream.core import boxes as box_tools
 from maskstream.core.boxes import Boxes
-from maskstream.core.calibration import Calibration
-from maskstream.core.classes import Classes
 from maskstream.core.detections import NO_TRACK, Detections
 from maskstream.core.frame import Frame
-from maskstream.inference.preprocess import Placement, Preprocessing
-
-Array = NDArray[np.float32]
+from maskstream.inference.network import Array, SegmentingNetwork
+from maskstream.inference.preprocess import Placement
 
 DELTA_WEIGHTS_BOX_HEAD = np.array([10.0, 10.0, 5.0, 5.0], np.float32)
 """Scale of the box head's deltas (Fast R-CNN, Girshick 2015; torchvision's `BoxCoder`)."""
@@ -39,19 +37,6 @@ CLASS_HEAD = "class_head"
 
 MAX_LOG_SCALE = float(np.log(1000.0 / 16))
 """A box never grows by more than this factor's exponential in one step; torchvision's bound."""
-
-
-class Runtime(Protocol):
-    """Runs a model's graphs: arrays in, arrays out."""
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles that can be run."""
-        ...
-
-    def run(self, role: str, *arrays: Array) -> tuple[Array, ...]:
-        """Outputs of the graph that has this role, for its inputs in order."""
-        ...
 
 
 class MaskRcnnSettings(BaseModel):
@@ -81,39 +66,16 @@ class MaskRcnnSettings(BaseModel):
     mirror: bool = False
 
 
-class MaskRcnnSegmenter:
-    """A Segmenter of Mask R-CNN's graphs.
+class MaskRcnnSegmenter(SegmentingNetwork[MaskRcnnSettings]):
+    """A Segmenter of Mask R-CNN's graphs."""
 
-    Attributes
-    ----------
-    calibration : map applied to the class probabilities; None leaves them raw.
-    """
+    @cached_property
+    def _has_class_head(self) -> bool:
+        return CLASS_HEAD in self._runtime.roles
 
-    def __init__(
-        self,
-        name: str,
-        classes: Classes,
-        runtime: Runtime,
-        preprocessing: Preprocessing,
-        settings: MaskRcnnSettings,
-        *,
-        score_threshold: float,
-        calibration: Calibration | None = None,
-    ) -> None:
-        self.name = name
-        self.classes = classes
-        self.score_threshold = score_threshold
-        self.calibration = calibration
-        self.preprocessing = preprocessing
-        self.settings = settings
-        self._runtime = runtime
-        self._has_class_head = CLASS_HEAD in runtime.roles
-        self._anchors = make_anchors(settings, preprocessing.input_size_hw)
-
-    def segment(self, frames: Sequence[Frame], score_threshold: float | None = None) -> list[Detections]:
-        """Objects of each frame with at least `score_threshold` (default: the model's own), best first."""
-        threshold = self.score_threshold if score_threshold is None else score_threshold
-        return [self._segment_one(frame, max(threshold, self.settings.score_floor)) for frame in frames]
+    @cached_property
+    def _anchors(self) -> Boxes:
+        return make_anchors(self.settings, self.preprocessing.input_size_hw)
 
     def _segment_one(self, frame: Frame, threshold: float) -> Detections:
         image, placement = self.preprocessing.apply(frame.image)
@@ -124,7 +86,7 @@ class MaskRcnnSegmenter:
         if not len(proposals):
             return Detections.empty(self.classes, frame.size_hw)
         refined, objectness, of_classes = _mean(self._refine(sight, proposals) for sight in sights)
-        objects, scores = self._objects(refined, objectness, threshold)
+        objects, scores = self._objects(refined, objectness, max(threshold, self.settings.score_floor))
         if not len(objects):
             return Detections.empty(self.classes, frame.size_hw)
         boxes, probabilities = refined[objects], of_classes[objects]

@@ -10,7 +10,6 @@ What a detection means here: the pixels of one class that touch each other, corn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -19,13 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from maskstream.core.calibration import Calibration
 from maskstream.core.classes import Classes
 from maskstream.core.detections import NO_TRACK, Detections
 from maskstream.core.frame import Frame
 from maskstream.core.masks import CroppedMask
-from maskstream.inference.mask_rcnn import Array, Runtime
-from maskstream.inference.preprocess import Preprocessing
+from maskstream.inference.network import Array, SegmentingNetwork
 
 
 class RegionSettings(BaseModel):
@@ -45,37 +42,8 @@ class RegionSettings(BaseModel):
     mirror: bool = False
 
 
-class RegionSegmenter:
-    """A Segmenter of a semantic model's graph.
-
-    Attributes
-    ----------
-    calibration : map applied to the class probabilities of a region; None leaves them raw.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        classes: Classes,
-        runtime: Runtime,
-        preprocessing: Preprocessing,
-        settings: RegionSettings,
-        *,
-        score_threshold: float,
-        calibration: Calibration | None = None,
-    ) -> None:
-        self.name = name
-        self.classes = classes
-        self.score_threshold = score_threshold
-        self.calibration = calibration
-        self.preprocessing = preprocessing
-        self.settings = settings
-        self._runtime = runtime
-
-    def segment(self, frames: Sequence[Frame], score_threshold: float | None = None) -> list[Detections]:
-        """Regions of each frame with at least `score_threshold` (default: the model's own), best first."""
-        threshold = self.score_threshold if score_threshold is None else score_threshold
-        return [self._segment_one(frame, threshold) for frame in frames]
+class RegionSegmenter(SegmentingNetwork[RegionSettings]):
+    """A Segmenter of a semantic model's graph."""
 
     def probabilities(self, frame: Frame) -> Array:
         """Class probabilities (c, h, w) of the frame's pixels, before any threshold."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from maskstream.inference.mask_rcnn import Array
+from maskstream.inference.network import Array
 from maskstream.training.models.graph_part import GraphPart
 
 
