@@ -14,23 +14,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
 
-from maskstream.core import masks
 from maskstream.core.classes import Classes
-from maskstream.core.masks import Rle
 from maskstream.data.checked_json import BlockType
 from maskstream.data.findings import Finding, OnFinding, raise_finding
 from maskstream.data.formats.coco.blocks import (
     AnnotationEntry,
     Category,
     Image,
-    RunLengths,
     checked_entries,
     read_blocks,
 )
 from maskstream.data.formats.coco.heading import EXTRA, Heading
-from maskstream.data.records import Annotation, ImageRecord, Polygons, safe_name
+from maskstream.data.formats.coco.segmentation import read_segmentation
+from maskstream.data.records import Annotation, ImageRecord, safe_name
 from maskstream.errors import DatasetError
 from maskstream.media.images import MAX_IMAGE_PIXELS
 
@@ -205,7 +202,7 @@ def _annotation(entry: AnnotationEntry, class_id: int, size_hw: tuple[int, int] 
             found=f"one of them missing, and {size_hw[0]} x {size_hw[1]} pixels (height x width)",
             remedy="correct the image's size",
         )
-    segmentation = _segmentation(entry.segmentation, size_hw, f"{place}.segmentation")
+    segmentation = read_segmentation(entry.segmentation, size_hw, f"{place}.segmentation")
     annotation = Annotation(
         class_id=class_id,
         segmentation=segmentation,
@@ -215,42 +212,6 @@ def _annotation(entry: AnnotationEntry, class_id: int, size_hw: tuple[int, int] 
         attributes=_attributes(entry),
     )
     return annotation.with_extent(entry.bbox, entry.area, size_hw)
-
-
-def _segmentation(
-    segmentation: RunLengths | list[list[float]], size_hw: tuple[int, int] | None, place: str
-) -> Rle | Polygons:
-    if isinstance(segmentation, RunLengths):
-        return _rle(segmentation, size_hw, place)
-    for index, numbers in enumerate(segmentation):
-        if len(numbers) % 2:
-            raise DatasetError(
-                f"{place}[{index}]",
-                expected="pairs of x, y",
-                found=f"{len(numbers)} numbers",
-                remedy="correct the polygon",
-            )
-    return tuple(np.array(numbers, np.float64).reshape(-1, 2) for numbers in segmentation)
-
-
-def _rle(rle: RunLengths, size_hw: tuple[int, int] | None, place: str) -> Rle:
-    if size_hw is not None and rle.size != size_hw:
-        raise DatasetError(
-            f"{place}.size",
-            expected=f"the image's height and width {list(size_hw)}",
-            found=str(list(rle.size)),
-            remedy="correct the size",
-        )
-    try:
-        if not isinstance(rle.counts, str):
-            return masks.from_runs(rle.counts, rle.size)
-        kept: Rle = {"size": list(rle.size), "counts": rle.counts}
-        masks.to_runs(kept)
-    except ValueError as error:
-        raise DatasetError(
-            f"{place}.counts", expected="runs that fill the image", found=str(error), remedy="restore the mask"
-        ) from error
-    return kept
 
 
 def _look_up(known: Mapping[int, Value], wanted: int, place: str, block: str) -> Value:
