@@ -43,11 +43,13 @@ def test_hand_computed_overlaps(
 
 @pytest.mark.parametrize("common_px, expected", [(64, 0.0), (65, 0.65), (66, 0.66), (100, 1.0), (0, 0.0)])
 def test_a_jaccard_below_the_threshold_counts_zero(common_px: int, expected: float) -> None:
-    assert Overlap(common_px, truth_px=100, found_px=common_px).thresholded_jaccard == pytest.approx(expected)
+    assert Overlap(common_px, truth_px=100, found_px=common_px, image_px=200).thresholded_jaccard == pytest.approx(
+        expected
+    )
 
 
 def test_means_are_per_image_and_not_pooled() -> None:
-    small, large = Overlap(0, truth_px=10, found_px=0), Overlap(900, truth_px=1000, found_px=900)
+    small, large = Overlap(0, truth_px=10, found_px=0, image_px=5000), Overlap(900, 1000, 900, 5000)
     assert pixel_metrics([small, large]) == pytest.approx(
         {"mean_jaccard": 0.45, "thresholded_jaccard": 0.45, "mean_dice": (0 + 1800 / 1900) / 2}
     )

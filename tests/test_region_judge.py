@@ -14,6 +14,7 @@ from maskstream.core.boxes import from_mask
 from maskstream.core.detections import NO_TRACK, Detections
 from maskstream.core.masks import EMPTY, crop
 from maskstream.errors import DatasetError
+from maskstream.evaluation.image_figures import FIGURES
 from maskstream.evaluation.instance import ImageTruth
 from maskstream.evaluation.regions import RegionJudge
 
@@ -65,24 +66,62 @@ def test_by_hand() -> None:
     """Found: two pixels too many of the lung; then no lung, and of the heart's four pixels two, called lung."""
     figures = judged((LUNG, WIDE), (["....HH", "....HH", "......", "......"], ["....LL", "....HH", "......", "......"]))
     expected = {
-        # together: 4 of 6, and 4 of 4
+        # together: 4 of 6, and 4 of 4; the outline too wide by one pixel, which the boundary tolerates
         "mean_jaccard": (4 / 6 + 1) / 2,
         "mean_dice": (8 / 10 + 1) / 2,
         "thresholded_jaccard": (4 / 6 + 1) / 2,
+        "share_below_065": 0,
+        "mean_sensitivity": 1,
+        "n_in_mean_sensitivity": 2,
+        "mean_specificity": (18 / 20 + 1) / 2,
+        "n_in_mean_specificity": 2,
+        "mean_accuracy": (22 / 24 + 1) / 2,
+        "mean_boundary_f": 1,
+        "mean_hausdorff95_px": (1 + 0) / 2,
+        "n_in_mean_hausdorff95_px": 2,
         "pooled_jaccard": 8 / 10,
         "pooled_dice": 16 / 18,
+        "pooled_sensitivity": 1,
+        "pooled_specificity": 38 / 40,
+        "pooled_accuracy": 46 / 48,
         # lung: 4 of 6, and 0 of 2; pooled 4 common, 4 true, 8 found
         "n_in_mean/lung": 2,
         "mean_jaccard/lung": 4 / 6 / 2,
         "mean_dice/lung": 8 / 10 / 2,
+        "thresholded_jaccard/lung": 4 / 6 / 2,
+        "share_below_065/lung": 1 / 2,
+        "mean_sensitivity/lung": 1,
+        "n_in_mean_sensitivity/lung": 1,
+        "mean_specificity/lung": (18 / 20 + 22 / 24) / 2,
+        "n_in_mean_specificity/lung": 2,
+        "mean_accuracy/lung": 22 / 24,
+        "mean_boundary_f/lung": 1 / 2,
+        "mean_hausdorff95_px/lung": 1,
+        "n_in_mean_hausdorff95_px/lung": 1,
         "pooled_jaccard/lung": 4 / 8,
         "pooled_dice/lung": 8 / 12,
+        "pooled_sensitivity/lung": 1,
+        "pooled_specificity/lung": 40 / 44,
+        "pooled_accuracy/lung": 44 / 48,
         # heart: only in the second image: 2 of 4
         "n_in_mean/heart": 1,
         "mean_jaccard/heart": 2 / 4,
         "mean_dice/heart": 4 / 6,
+        "thresholded_jaccard/heart": 0,
+        "share_below_065/heart": 1,
+        "mean_sensitivity/heart": 2 / 4,
+        "n_in_mean_sensitivity/heart": 1,
+        "mean_specificity/heart": 1,
+        "n_in_mean_specificity/heart": 1,
+        "mean_accuracy/heart": 22 / 24,
+        "mean_boundary_f/heart": 1,
+        "mean_hausdorff95_px/heart": 1,
+        "n_in_mean_hausdorff95_px/heart": 1,
         "pooled_jaccard/heart": 2 / 4,
         "pooled_dice/heart": 4 / 6,
+        "pooled_sensitivity/heart": 2 / 4,
+        "pooled_specificity/heart": 1,
+        "pooled_accuracy/heart": 46 / 48,
         # 2 of 24 pixels are wrong in each
         "mean_pixel_accuracy": 22 / 24,
         "pooled_pixel_accuracy": 22 / 24,
@@ -127,9 +166,15 @@ def test_an_image_without_a_class_does_not_flatter_it() -> None:
 def test_a_class_that_nobody_saw_is_undefined() -> None:
     figures = judged((LUNG, LUNG))
     assert figures["n_in_mean/heart"] == 0
-    assert figures["undefined"] == "mean_jaccard/heart, mean_dice/heart, pooled_jaccard/heart, pooled_dice/heart"
+    always = {"pooled_specificity/heart", "pooled_accuracy/heart"}
+    undefined = [key for key in (f"{figure}/heart" for figure in FIGURES) if key not in always]
+    assert figures["undefined"] == ", ".join(undefined)
     nothing = judged((NOTHING, NOTHING))
-    assert str(nothing["undefined"]).startswith("pooled_jaccard, pooled_dice, mean_jaccard/lung")
+    assert str(nothing["undefined"]).startswith(
+        "mean_sensitivity, mean_hausdorff95_px, pooled_jaccard, pooled_dice, pooled_sensitivity, mean_jaccard/lung"
+    )
+    assert nothing["mean_jaccard"] == nothing["mean_boundary_f"] == nothing["pooled_accuracy"] == 1
+    assert nothing["n_in_mean_sensitivity"] == 0
 
 
 def test_means_count_images_and_pools_count_pixels() -> None:

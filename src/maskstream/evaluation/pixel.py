@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskstream.core import masks
 from maskstream.core.masks import CroppedMask
@@ -27,11 +28,13 @@ class Overlap:
     common_px : pixels that are both found and true.
     truth_px : true pixels.
     found_px : found pixels.
+    image_px : all pixels of the image, at least one.
     """
 
     common_px: int
     truth_px: int
     found_px: int
+    image_px: int
 
     @property
     def jaccard(self) -> float:
@@ -50,18 +53,41 @@ class Overlap:
         """The Jaccard, or 0.0 where it is below `JACCARD_THRESHOLD`."""
         return self.jaccard if self.jaccard >= JACCARD_THRESHOLD else 0.0
 
+    @property
+    def sensitivity(self) -> float | None:
+        """Share of the true pixels that were found, 0..1; None where nothing is there."""
+        return self.common_px / self.truth_px if self.truth_px else None
+
+    @property
+    def specificity(self) -> float | None:
+        """Share of the other pixels that were left alone, 0..1; None where the true pixels fill the image."""
+        others_px = self.image_px - self.truth_px
+        return (others_px - (self.found_px - self.common_px)) / others_px if others_px else None
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the pixels that are true and found, or neither, 0..1."""
+        return (self.image_px - self.truth_px - self.found_px + 2 * self.common_px) / self.image_px
+
 
 def overlap(truth: Sequence[CroppedMask], found: Sequence[CroppedMask], size_hw: tuple[int, int]) -> Overlap:
     """Compare the union of the true masks with the union of the found ones in an image of `size_hw`.
 
     An image in which nothing was found has a Jaccard and a Dice of 0 unless nothing is there.
     """
-    truth_mask = masks.union(truth, size_hw)
-    found_mask = masks.union(found, size_hw)
+    return overlap_of(masks.union(truth, size_hw), masks.union(found, size_hw))
+
+
+def overlap_of(truth: NDArray[np.bool_], found: NDArray[np.bool_], image_px: int | None = None) -> Overlap:
+    """Compare two masks, (h, w) each, of an image, or of a part of it outside of which both are empty.
+
+    `image_px`: pixels of the whole image; None: of the masks.
+    """
     return Overlap(
-        common_px=int(np.count_nonzero(truth_mask & found_mask)),
-        truth_px=int(np.count_nonzero(truth_mask)),
-        found_px=int(np.count_nonzero(found_mask)),
+        common_px=int(np.count_nonzero(truth & found)),
+        truth_px=int(np.count_nonzero(truth)),
+        found_px=int(np.count_nonzero(found)),
+        image_px=truth.size if image_px is None else image_px,
     )
 
 

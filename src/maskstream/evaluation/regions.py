@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,15 @@ from maskstream.core.classes import Classes
 from maskstream.core.detections import Detections
 from maskstream.core.masks import CroppedMask
 from maskstream.errors import DatasetError
+from maskstream.evaluation.image_figures import FIGURES, ImageFigures, PixelCounts, figures_of
 from maskstream.evaluation.instance import ImageTruth
 from maskstream.evaluation.judge import check_pair
-from maskstream.evaluation.pixel import JACCARD_THRESHOLD, Overlap, pixel_metrics
+from maskstream.evaluation.pixel import JACCARD_THRESHOLD, Overlap
+from maskstream.evaluation.pixel_confusion import PixelConfusion
 from maskstream.evaluation.verdict import ImageRow, Metrics, Positions, Table
+
+ClassMasks = dict[int, NDArray[np.bool_]]
+"""Pixels of the classes that an image shows, by class id."""
 
 
 class RegionJudge:
@@ -35,8 +40,11 @@ class RegionJudge:
         self.classes = classes
         self.score_threshold = score_threshold
         self.evaluator = f"maskstream {__version__}"
-        self._overlaps: dict[int, Overlap] = {}
-        self._of_class: list[list[Overlap]] = [[] for _ in classes]
+        self._judged: set[int] = set()
+        self._together = PixelCounts()
+        self._of_class = [PixelCounts(empty_images=False) for _ in classes]
+        self._confusion = PixelConfusion(classes)
+        self._image_rows: list[ImageRow] = []
         self._right_px: list[int] = []
         self._all_px: list[int] = []
 
@@ -46,32 +54,38 @@ class RegionJudge:
         Raises
         ------
         DatasetError : the image was judged before, or its regions are of another size or other classes.
+        MissingDependency : SciPy is not installed.
         """
-        check_pair(truth, found, self.classes, self._overlaps)
+        check_pair(truth, found, self.classes, self._judged)
         above = found.select(found.scores >= self.score_threshold)
-        any_true, any_found, right = (np.zeros(truth.size_hw, bool) for _ in range(3))
-        for class_id, overlaps in enumerate(self._of_class):
-            is_true = _pixels(truth.masks, truth.class_ids, class_id, truth.size_hw)
-            is_found = _pixels(above.masks, above.class_ids.tolist(), class_id, truth.size_hw)
-            overlaps.append(_overlap(is_true, is_found))
-            any_true |= is_true
-            any_found |= is_found
-            right |= is_true & is_found
-        self._overlaps[truth.image_id] = _overlap(any_true, any_found)
-        self._right_px.append(int(np.count_nonzero(right | ~(any_true | any_found))))
-        self._all_px.append(right.size)
+        is_true = _by_class(truth.masks, truth.class_ids, truth.size_hw)
+        is_found = _by_class(above.masks, above.class_ids.tolist(), truth.size_hw)
+        together, of_class = _measured(is_true, is_found, truth.size_hw)
+        row = together.row()
+        for class_id, counts in enumerate(self._of_class):
+            image = of_class.get(class_id)
+            counts.add(_nothing(truth.size_hw) if image is None else image)
+            row[f"jaccard/{self.classes[class_id]}"] = None if image is None else image.overlap.jaccard
+        self._judged.add(truth.image_id)
+        self._together.add(together)
+        self._image_rows.append(row)
+        self._confusion.add(is_true, is_found, truth.size_hw)
+        self._right_px.append(_right_px(is_true, is_found, truth.size_hw))
+        self._all_px.append(together.overlap.image_px)
 
     def metrics(self) -> Metrics:
         """All figures of the images so far; `mean_` is over images, each counting once, `pooled_` over all pixels.
 
-        - `mean_jaccard`, `thresholded_jaccard`, `mean_dice`: of all classes together against the background, see
-          `evaluation.pixel`; an image without anything, in which nothing is found, counts 1.
-        - `mean_jaccard/<class>`, `mean_dice/<class>`: over the `n_in_mean/<class>` images that show the class or in
-          which it is found. The others are left out: with them a rare class would seem to be found well by a model
-          that never names it.
-        - `pooled_jaccard`, `pooled_dice`, and the same of each class: of the pixels of all images as if they were one.
+        - `mean_jaccard`, `thresholded_jaccard`, `share_below_065`, `mean_sensitivity` and all others of
+          `evaluation.image_figures`: of all classes together against the background; an image without anything, in
+          which nothing is found, counts 1.
+        - `mean_jaccard/<class>` and so on: of one class against all else, over the `n_in_mean/<class>` images that show
+          the class or in which it is found. The others are left out: with them a rare class would seem to be found well
+          by a model that never names it. Pooled figures are of the pixels of all images.
+        - `n_in_mean_sensitivity` and so on: how many images define what not all define.
         - `mean_pixel_accuracy`, `pooled_pixel_accuracy`: share of the pixels, the background's included, where a class
-          that is found is true, or nothing is found and nothing is there.
+          that is found is true, or nothing is found and nothing is there. `mean_accuracy` asks less: whether anything
+          is found where anything is there.
         - counts, thresholds and the evaluator, and `undefined`: the figures that were left out because these images do
           not define them (a class neither there nor found), or "none".
 
@@ -79,75 +93,92 @@ class RegionJudge:
         ------
         DatasetError : there is no image.
         """
-        if not self._overlaps:
+        if not self._judged:
             raise DatasetError(
                 "evaluation", expected="at least one image", found="none", remedy="choose a split that holds images"
             )
-        figures: Metrics = {**pixel_metrics(self._overlaps.values()), **_pooled(list(self._overlaps.values()), "")}
-        for name, overlaps in zip(self.classes, self._of_class, strict=True):
-            figures |= _class_figures(overlaps, f"/{name}")
+        figures: Metrics = {**self._figures(None)}
+        figures |= {key: n for key, n in self._together.counts().items() if key != "n_in_mean"}
+        for name, counts in zip(self.classes, self._of_class, strict=True):
+            figures |= counts.counts(f"/{name}")
         figures |= {
-            "mean_pixel_accuracy": float(np.mean(np.divide(self._right_px, self._all_px))),
-            "pooled_pixel_accuracy": sum(self._right_px) / sum(self._all_px),
-            "n_pictures": len(self._overlaps),
+            "n_pictures": len(self._judged),
             "score_threshold": self.score_threshold,
             "jaccard_threshold": JACCARD_THRESHOLD,
             "evaluator": self.evaluator,
         }
-        missing = [key for key in self._expected_keys() if key not in figures]
-        figures["undefined"] = ", ".join(missing) or "none"
+        expected = [f"{key}{suffix}" for suffix in ("", *(f"/{name}" for name in self.classes)) for key in FIGURES]
+        figures["undefined"] = ", ".join(key for key in expected if key not in figures) or "none"
         return figures
 
     def headline(self, images: Positions) -> dict[str, float]:
         """See `Verdict.headline`."""
-        overlaps = list(self._overlaps.values())
-        return pixel_metrics([overlaps[position] for position in images]) if len(images) else {}
+        return self._figures(images) if len(images) else {}
 
     def image_rows(self) -> list[ImageRow]:
-        """`jaccard` and `dice` of each image."""
-        return [{"jaccard": image.jaccard, "dice": image.dice} for image in self._overlaps.values()]
+        """Figures of each image, of all classes together; `jaccard/<class>` where the class is there or found."""
+        return self._image_rows
 
     def tables(self) -> list[Table]:
-        """None yet."""
-        return []
+        """`classes`, a row a class, and `confusion`, see `PixelConfusion`."""
+        rows: list[ImageRow] = [
+            {"class": name, "n_images": counts.counts()["n_in_mean"], **counts.figures()}
+            for name, counts in zip(self.classes, self._of_class, strict=True)
+        ]
+        return [Table.of("classes", rows, columns=("class", "n_images", *FIGURES)), self._confusion.table()]
 
-    def _expected_keys(self) -> list[str]:
-        figures = [f"{kind}_{figure}" for kind in ("mean", "pooled") for figure in ("jaccard", "dice")]
-        return ["pooled_jaccard", "pooled_dice", *(f"{key}/{name}" for name in self.classes for key in figures)]
-
-
-def _class_figures(overlaps: Sequence[Overlap], suffix: str) -> Metrics:
-    """Means over the images that hold the class, and pooled figures; without such an image only their number, 0."""
-    holding = [overlap for overlap in overlaps if overlap.truth_px or overlap.found_px]
-    figures: Metrics = {f"n_in_mean{suffix}": len(holding)}
-    if holding:
-        means = pixel_metrics(holding)
-        figures |= {f"{key}{suffix}": means[key] for key in ("mean_jaccard", "mean_dice")}
-    return figures | _pooled(holding, suffix)
-
-
-def _pooled(overlaps: Sequence[Overlap], suffix: str) -> Metrics:
-    """Jaccard and Dice of the pixels of all images; nothing where none of them is there or found."""
-    total = Overlap(
-        common_px=sum(overlap.common_px for overlap in overlaps),
-        truth_px=sum(overlap.truth_px for overlap in overlaps),
-        found_px=sum(overlap.found_px for overlap in overlaps),
-    )
-    if not total.truth_px and not total.found_px:
-        return {}
-    return {f"pooled_jaccard{suffix}": total.jaccard, f"pooled_dice{suffix}": total.dice}
+    def _figures(self, images: Positions | None) -> dict[str, float]:
+        figures = self._together.figures(images)
+        for name, counts in zip(self.classes, self._of_class, strict=True):
+            figures |= counts.figures(images, f"/{name}")
+        right_px, all_px = np.array(self._right_px, float), np.array(self._all_px, float)
+        if images is not None:
+            right_px, all_px = right_px[images], all_px[images]
+        return figures | {
+            "mean_pixel_accuracy": float(np.mean(right_px / all_px)),
+            "pooled_pixel_accuracy": float(right_px.sum() / all_px.sum()),
+        }
 
 
-def _overlap(is_true: NDArray[np.bool_], is_found: NDArray[np.bool_]) -> Overlap:
-    return Overlap(
-        common_px=int(np.count_nonzero(is_true & is_found)),
-        truth_px=int(np.count_nonzero(is_true)),
-        found_px=int(np.count_nonzero(is_found)),
-    )
+def _by_class(of_masks: Sequence[CroppedMask], class_ids: Sequence[int], size_hw: tuple[int, int]) -> ClassMasks:
+    """Pixels of the masks of each class that has any."""
+    pixels = {
+        class_id: masks.union([mask for mask, own in zip(of_masks, class_ids, strict=True) if own == class_id], size_hw)
+        for class_id in sorted(set(class_ids))
+    }
+    return {class_id: mask for class_id, mask in pixels.items() if mask.any()}
 
 
-def _pixels(
-    of_masks: Sequence[CroppedMask], class_ids: Sequence[int], class_id: int, size_hw: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """Pixels of the masks of one class."""
-    return masks.union([mask for mask, own in zip(of_masks, class_ids, strict=True) if own == class_id], size_hw)
+def _measured(
+    is_true: ClassMasks, is_found: ClassMasks, size_hw: tuple[int, int]
+) -> tuple[ImageFigures, dict[int, ImageFigures]]:
+    """Figures of all classes together, and of each class that is there or found."""
+    nothing = np.zeros(size_hw, bool)
+    shown = is_true.keys() | is_found.keys()
+    of_class = {
+        class_id: figures_of(is_true.get(class_id, nothing), is_found.get(class_id, nothing)) for class_id in shown
+    }
+    if not shown:
+        return _nothing(size_hw), of_class
+    if len(shown) == 1:
+        return next(iter(of_class.values())), of_class
+    return figures_of(_any(is_true, size_hw), _any(is_found, size_hw)), of_class
+
+
+def _right_px(is_true: ClassMasks, is_found: ClassMasks, size_hw: tuple[int, int]) -> int:
+    """How many pixels have a class that is both there and found, or none at all."""
+    common = {class_id: mask & is_found[class_id] for class_id, mask in is_true.items() if class_id in is_found}
+    anything = _any(is_true, size_hw) | _any(is_found, size_hw)
+    return int(np.count_nonzero(_any(common, size_hw))) + anything.size - int(np.count_nonzero(anything))
+
+
+def _any(of_class: Mapping[int, NDArray[np.bool_]], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    together = np.zeros(size_hw, bool)
+    for mask in of_class.values():
+        together |= mask
+    return together
+
+
+def _nothing(size_hw: tuple[int, int]) -> ImageFigures:
+    """Those of an image in which nothing is there and nothing was found."""
+    return ImageFigures(Overlap(0, 0, 0, size_hw[0] * size_hw[1]), boundary_f=1.0, hausdorff95_px=None)
