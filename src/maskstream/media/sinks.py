@@ -64,9 +64,7 @@ class ImageSink:
     def write(self, source: str, image: NDArray[np.uint8]) -> Path:
         """Write an RGB image (h, w, 3) and return its path. OutputError: it cannot be written."""
         path = self.folder / f"{self._new_name(source)}.jpg"
-        jpeg = _encode(path, image)
-        with whole_file(path) as temporary:
-            temporary.write_bytes(jpeg)
+        write_jpeg(path, image)
         return path
 
     def _new_name(self, source: str) -> str:
@@ -86,6 +84,13 @@ class ImageSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Every image is closed already."""
+
+
+def write_jpeg(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write an RGB image (h, w, 3), whole or not at all. OutputError: it cannot be written."""
+    jpeg = _encode(path, image)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(jpeg)
 
 
 def _encode(path: Path, image: NDArray[np.uint8]) -> bytes:
