@@ -20,15 +20,14 @@ from maskstream.errors import SourceError
 from maskstream.media.images import read_image
 from maskstream.reports.line_chart import line_svg
 from maskstream.reports.read_training import POINT_LIMIT, read_training
+from maskstream.reports.ticks import nice_ticks, tick_text
 from maskstream.reports.training_charts import (
     METRIC_CHARTS,
     Chart,
     Line,
     chart_groups,
     epoch_ticks,
-    nice_ticks,
     smoothed,
-    tick_text,
 )
 from maskstream.reports.training_page import PAGE, SAMPLE_EPOCHS, verdict, write_training_page
 

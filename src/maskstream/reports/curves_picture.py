@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from maskstream.core.files import whole_file
 from maskstream.reports.read_training import TrainingRun
-from maskstream.reports.training_charts import DOT_LIMIT, Chart, Group, epoch_ticks, nice_ticks, tick_text
+from maskstream.reports.ticks import nice_ticks, tick_text
+from maskstream.reports.training_charts import DOT_LIMIT, Chart, Group, epoch_ticks
 
 CURVES = "curves.png"
 _COLUMNS = 4

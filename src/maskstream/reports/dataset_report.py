@@ -88,7 +88,7 @@ def describe(
     with whole_folder(folder) as temporary:
         statistics = collect(dataset, colour_images=colour_images, on_progress=on_progress)
         tables.write_tables(temporary, dataset, statistics)
-        write_page(temporary / PAGE, "dataset_report", _content(dataset, statistics, loading))
+        write_page(temporary / PAGE, "dataset_report", _content(dataset, statistics, loading), shared=("sortable",))
     return statistics
 
 

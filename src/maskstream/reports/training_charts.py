@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from maskstream.reports.read_training import Numbers, Series, TrainingRun
+from maskstream.reports.ticks import nice_ticks
 
 SMOOTHED_OVER = 30
 """The mean that is drawn over noisy steps reaches over this part of all points."""
@@ -153,22 +154,3 @@ def epoch_ticks(last_epoch: float) -> list[float]:
     """Epochs from 0 on, whole ones where there are several."""
     ticks = nice_ticks(0, last_epoch, 5, factors=(1, 2, 5, 10))
     return [tick for tick in ticks if tick <= last_epoch * (1 + 1e-6)]
-
-
-def nice_ticks(low: float, high: float, count: int = 4, factors: Sequence[float] = (1, 2, 2.5, 5, 10)) -> list[float]:
-    """Round numbers that enclose a range, their step one of the factors times a power of ten; at most `count` + 2."""
-    if high <= low:
-        low, high = min(low, 0.0), max(high, float(not low))
-    rough = (high - low) / count
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = next(factor * power for factor in factors if factor * power >= rough * (1 - 1e-9))
-    first, last = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)
-    return [round(float(number * step), 12) for number in np.arange(first, last + 1)]
-
-
-def tick_text(value: float) -> str:
-    """A short number: `0.25`, `1500`, `2.5e-4` where zeros would hide it."""
-    if value and abs(value) < 1e-3:
-        digits, exponent = f"{value:.3e}".split("e")
-        return f"{float(digits):g}e{int(exponent)}"
-    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"

@@ -3,7 +3,7 @@
 /* one place in the run, shown in every chart at once */
 const charts = [...document.querySelectorAll("figure[data-values]")].map((figure) => {
   const svg = figure.querySelector("svg");
-  const [left, width, end] = svg.dataset.plot.split(" ").map(Number);
+  const [left, width, , end] = svg.dataset.plot.split(" ").map(Number);
   const cursor = svg.querySelector(".cursor");
   return { figure, svg, left, width, end, cursor, told: [...figure.querySelectorAll(".told")], lines: null };
 });
