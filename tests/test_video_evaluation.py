@@ -1,4 +1,4 @@
-"""Identity F1, MOTA and J: by hand, and against motmetrics."""
+"""Identity F1, MOTA and track IoU: by hand, and against motmetrics."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ A, B, FAR = (0, 0), (20, 20), (50, 30)
 
 
 @pytest.mark.parametrize(
-    "frames, idf1, mota, j, switches",
+    "frames, idf1, mota, track_iou, switches",
     [
         ([], 1.0, None, None, 0),
         ([({}, {})], 1.0, None, None, 0),
@@ -66,12 +66,12 @@ A, B, FAR = (0, 0), (20, 20), (50, 30)
     ],
 )
 def test_by_hand(
-    frames: list[tuple[Objects, Objects]], idf1: float, mota: float | None, j: float | None, switches: int
+    frames: list[tuple[Objects, Objects]], idf1: float, mota: float | None, track_iou: float | None, switches: int
 ) -> None:
     metrics = judged(*frames)
     assert metrics.idf1 == pytest.approx(idf1)
     assert metrics.mota == pytest.approx(mota)
-    assert metrics.region_similarity == pytest.approx(j)
+    assert metrics.track_iou == pytest.approx(track_iou)
     assert metrics.switches == switches
 
 
@@ -118,9 +118,9 @@ def test_the_truth_of_a_sample_clip_judges_itself_perfect() -> None:
     for index in range(0, 60, 5):
         judge.add(clip.truth(index), clip.truth(index))
     metrics = judge.result()
-    assert (metrics.idf1, metrics.mota, metrics.region_similarity, metrics.switches) == (1, 1, pytest.approx(1), 0)
+    assert (metrics.idf1, metrics.mota, metrics.track_iou, metrics.switches) == (1, 1, pytest.approx(1), 0)
     assert metrics.flat()["n_frames"] == 12
-    assert metrics.flat()["J"] == pytest.approx(1)
+    assert metrics.flat()["track_iou"] == pytest.approx(1)
 
 
 def test_videos_are_pooled_by_their_counts() -> None:
@@ -129,7 +129,7 @@ def test_videos_are_pooled_by_their_counts() -> None:
     together = pooled([good, bad])
     assert together.idf1 == pytest.approx(6 / 7)
     assert together.mota == pytest.approx(0.75)
-    assert together.region_similarity == pytest.approx(0.5)
+    assert together.track_iou == pytest.approx(0.5)
     assert (together.objects, together.frames) == (2, 4)
     assert pooled([]).idf1 == 1
     assert pooled([]).mota is None

@@ -4,11 +4,11 @@
   Multi-Target, Multi-Camera Tracking", 2016. Whole tracks are paired one to one with whole true objects.
 - MOTA and identity switches: Bernardin and Stiefelhagen, "Evaluating Multiple Object Tracking Performance:
   The CLEAR MOT Metrics", 2008. Pairs go on from frame to frame as long as they overlap.
-- J, region similarity: Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object
-  Segmentation", 2016. Here: mean IoU over the frames that show an object, of the one track that fits it
-  best on the whole (0 where that track is absent), then the mean over objects.
+- Track IoU: mean IoU over the frames that show an object, of the one track that fits it best on the whole (0 where
+  that track is absent), then the mean over objects. DAVIS's J (`evaluation.davis`) also counts the frames that do not
+  show the object.
 
-Two masks are a hit from an IoU of 0.5 on.
+Two masks are a hit from an IoU of 0.5 on, whatever their classes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from maskstream.core.detections import NO_TRACK, Detections
 from maskstream.tracking.assignment import best_pairs
 
 Ious = NDArray[np.float64]
+Pairs = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class VideoMetrics:
     hits : found objects that overlap a true one, paired frame by frame (CLEAR MOT).
     switches : hits whose true object was hit by another track the time before.
     identity_hits : hits of each object by the one track that is its own (IDTP).
-    region_sum : sum over objects of J.
+    track_iou_sum : sum over objects of their track IoU.
     """
 
     frames: int
@@ -51,7 +52,7 @@ class VideoMetrics:
     hits: int
     switches: int
     identity_hits: int
-    region_sum: float
+    track_iou_sum: float
 
     @property
     def idf1(self) -> float:
@@ -66,16 +67,16 @@ class VideoMetrics:
         return 1 - (misses + false_positives + self.switches) / self.truths if self.truths else None
 
     @property
-    def region_similarity(self) -> float | None:
-        """J, 0..1: mean over true objects. None where there is no true object."""
-        return self.region_sum / self.objects if self.objects else None
+    def track_iou(self) -> float | None:
+        """Track IoU, 0..1: mean over true objects. None where there is no true object."""
+        return self.track_iou_sum / self.objects if self.objects else None
 
     def flat(self) -> dict[str, float | int | None]:
         """Ratios and counts under flat keys, ready for JSON."""
         return {
             "idf1": self.idf1,
             "mota": self.mota,
-            "J": self.region_similarity,
+            "track_iou": self.track_iou,
             "id_switches": self.switches,
             "misses": self.truths - self.hits,
             "false_positives": self.detections - self.hits,
@@ -111,15 +112,23 @@ class VideoJudge:
         self._pair_iou: defaultdict[tuple[int, int], float] = defaultdict(float)
         self._partner: dict[int, int] = {}
 
-    def add(self, truth: Detections, found: Detections) -> None:
+    def add(self, truth: Detections, found: Detections, ious: Ious | None = None) -> Pairs:
         """Judge the next frame.
+
+        Parameters
+        ----------
+        ious : what `iou_matrix` gives for the two, where it is known already.
+
+        Returns
+        -------
+        The pairs of a true and a found object (their places in `truth` and `found`) that count as hits.
 
         Raises
         ------
         ValueError : an object has no track id, or two of one frame share one.
         """
         truth_ids, found_ids = _checked_ids("truth", truth), _checked_ids("found", found)
-        ious = _iou_matrix(truth, found)
+        ious = iou_matrix(truth, found) if ious is None else ious
         self._frames += 1
         self._detections += len(found_ids)
         self._track_ids.update(found_ids)
@@ -129,7 +138,7 @@ class VideoJudge:
             pair = truth_ids[row], found_ids[column]
             self._pair_iou[pair] += float(ious[row, column])
             self._pair_hits[pair] += int(ious[row, column] >= self._hit_iou)
-        self._follow(truth_ids, found_ids, np.where(ious >= self._hit_iou, ious, 0.0))
+        return self._follow(truth_ids, found_ids, np.where(ious >= self._hit_iou, ious, 0.0))
 
     def result(self) -> VideoMetrics:
         """The metrics of all frames so far."""
@@ -143,24 +152,26 @@ class VideoJudge:
             hits=self._hits,
             switches=self._switches,
             identity_hits=round(_best_total(self._table(self._pair_hits))),
-            region_sum=_best_total(self._table(self._pair_iou) / np.maximum(lengths, 1)[:, None]),
+            track_iou_sum=_best_total(self._table(self._pair_iou) / np.maximum(lengths, 1)[:, None]),
         )
 
-    def _follow(self, truth_ids: list[int], found_ids: list[int], ious: Ious) -> None:
+    def _follow(self, truth_ids: list[int], found_ids: list[int], ious: Ious) -> Pairs:
         """CLEAR MOT: pairs of before stay while they overlap; the rest pairs anew, as many as can be."""
-        free = ious.copy()
+        free, hits = ious.copy(), []
         for row, truth_id in enumerate(truth_ids):
             partner = self._partner.get(truth_id)
             column = found_ids.index(partner) if partner in found_ids else None
             if column is not None and free[row, column] > 0:
-                self._hits += 1
+                hits.append((row, column))
                 free[row, :] = free[:, column] = 0
         # a pair more outweighs any overlap
         more_first = np.where(free > 0, free + min(ious.shape), 0.0)
         for row, column in best_pairs(more_first):
-            self._hits += 1
+            hits.append((row, column))
             self._switches += truth_ids[row] in self._partner
             self._partner[truth_ids[row]] = found_ids[column]
+        self._hits += len(hits)
+        return hits
 
     def _table(self, pairs: defaultdict[tuple[int, int], int] | defaultdict[tuple[int, int], float]) -> Ious:
         rows = {truth_id: row for row, truth_id in enumerate(self._seen)}
@@ -175,7 +186,8 @@ def _best_total(table: Ious) -> float:
     return float(sum(table[row, column] for row, column in best_pairs(table)))
 
 
-def _iou_matrix(truth: Detections, found: Detections) -> Ious:
+def iou_matrix(truth: Detections, found: Detections) -> Ious:
+    """Mask IoU of every true object with every found one, (n, m)."""
     values = [[masks.iou(a, b) for b in found.masks] for a in truth.masks]
     return np.array(values, np.float64).reshape(len(truth), len(found))
 
