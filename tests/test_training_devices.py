@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -108,6 +109,22 @@ def test_two_processes_give_the_numbers_of_one_and_stop_when_asked(folder: Path)
     assert code == 0, error
     assert out.count("best checkpoint: ") == 1
     assert_equal_numbers(folder / "two", folder / "one")
+
+
+def test_mask_rcnn_trains_on_two_processes(tmp_path: Path) -> None:
+    """Its numbers differ from those of one process, which draws other proposals."""
+    make_dataset(tmp_path / "data")
+    write_recipe(
+        tmp_path / "recipe.yaml", "instance", data={"batch_size": 2}, stages=[{"steps": 2, "learning_rate": 1e-3}]
+    )
+    code, out, error = end(start(tmp_path, "two", "--devices", "2"))
+    assert code == 0, error
+    assert out.count("best checkpoint: ") == 1
+    steps = rows(tmp_path / "two" / "steps.csv")
+    assert len(steps) == 2
+    assert all(math.isfinite(float(step[name])) for step in steps for name in step if name.startswith("loss"))
+    weights = load_file(tmp_path / "two" / "last.safetensors")
+    assert all(bool(torch.isfinite(value).all()) for value in weights.values())
 
 
 def test_torchrun_s_processes_are_taken(folder: Path) -> None:
