@@ -136,6 +136,21 @@ def read_grey_square(path: Path, side_px: int) -> NDArray[np.uint8]:
         return cv2.resize(grey, (side_px, side_px), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
+def read_colour_square(path: Path, side_px: int) -> NDArray[np.uint8]:
+    """The colours of one image, as `read_grey_square` has its brightness: (k, k, 3), uint8, RGB.
+
+    Raises
+    ------
+    SourceError : as `read_image`.
+    """
+    with _readable(path), _open(path) as picture:
+        _check_size(path, picture)
+        side_px = min(side_px, *picture.size)
+        picture.draft("RGB", (side_px, side_px))
+        image = _to_rgb(path, ImageOps.exif_transpose(picture))
+        return cv2.resize(image, (side_px, side_px), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
 def _read(path: Path) -> tuple[NDArray[np.uint8], int]:
     """The image and its number of pages."""
     with _readable(path), _open(path) as picture:
