@@ -8,19 +8,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
 from maskstream.core.calibration import EPSILON, logit, sigmoid
 from maskstream.errors import DatasetError
 from maskstream.evaluation.calibration import (
+    ECE_BINS,
     MIN_SLOPE,
     brier_score,
     calibration_metrics,
     expected_calibration_error,
     fit_calibration,
+    reliability_bins,
     separable,
     slope_and_intercept,
+    wilson_interval,
 )
 
 
@@ -132,6 +136,25 @@ def test_fewer_images_than_bins() -> None:
     assert expected_calibration_error(np.array([0.25]), np.array([True])) == pytest.approx(0.75)
     with pytest.raises(ValueError, match="at least one image"):
         expected_calibration_error(np.zeros(0), np.zeros(0, bool))
+
+
+def test_the_bins_are_those_of_the_calibration_error() -> None:
+    probability, label = simulated(5, 203, slope=0.5, bias=0.2)
+    bins = reliability_bins(probability, label)
+    assert [at.n for at in bins] == [41, 41, 41, 40, 40]
+    assert len(bins) == ECE_BINS
+    gap = sum(at.n * abs(at.mean_probability - at.share) for at in bins) / 203
+    assert expected_calibration_error(probability, label) == pytest.approx(gap)
+    assert sum(at.n * at.share for at in bins) == pytest.approx(label.sum())
+    for at in bins:
+        assert 0 <= at.share_low < at.share < at.share_high <= 1
+    assert [at.n for at in reliability_bins(probability[:3], label[:3])] == [1, 1, 1]
+
+
+@given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_interval_equals_scipy(of: tuple[int, int]) -> None:
+    reference = binomtest(*of).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(*of) == pytest.approx((reference.low, reference.high), abs=1e-12)
 
 
 def test_brier_score_equals_scikit_learn() -> None:

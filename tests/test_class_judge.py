@@ -101,6 +101,10 @@ def test_equals_scikit_learn(rows: list[tuple[int, list[int]]]) -> None:
     assert figures["brier"] == pytest.approx(
         sklearn_metrics.brier_score_loss(truth, exact, labels=range(count)), abs=1e-6
     )
+    areas = [sklearn_metrics.average_precision_score(truth == c, probabilities[:, c]) for c in range(count)]
+    assert figures["pr_auc"] == pytest.approx(areas[1] if count == 2 else np.mean(areas), abs=1e-9)
+    assert figures["cohen_kappa"] == pytest.approx(sklearn_metrics.cohen_kappa_score(truth, called))
+    assert figures["macro_f1"] == pytest.approx(sklearn_metrics.f1_score(truth, called, average="macro"))
     matrix = sklearn_metrics.confusion_matrix(truth, called, labels=range(count))
     np.testing.assert_array_equal(confusion_matrix(truth, called, count), matrix)
     for row, name in enumerate(names):
@@ -151,7 +155,12 @@ def test_one_class_alone_leaves_figures_undefined() -> None:
     assert figures["accuracy"] == 1 / 2
     assert figures["sensitivity/melanoma"] == 1 / 2
     assert figures["brier"] == pytest.approx((0.0625 + 0.5625) / 2)
-    assert figures["undefined"] == ("balanced_accuracy, sensitivity/bcc, auc, calibration_slope, calibration_intercept")
+    levels = ("0.95", "0.90", "0.80")
+    undefined = ["balanced_accuracy", "sensitivity/bcc", "auc", "pr_auc", "specificity"]
+    undefined += [f"sensitivity_at_specificity_{level}" for level in levels]
+    undefined += [f"specificity_at_sensitivity_{level}" for level in levels]
+    assert figures["undefined"] == ", ".join([*undefined, "calibration_slope", "calibration_intercept"])
+    assert figures["sensitivity"] == 1 / 2
     assert not {"auc", "balanced_accuracy", "sensitivity/bcc"} & set(figures)
 
 
@@ -159,7 +168,7 @@ def test_a_class_without_images_leaves_its_own_figures_undefined() -> None:
     rows = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]])
     figures = _judge(THREE, [0, 1], rows).metrics()
     assert figures["auc/a"] == 1.0
-    assert figures["undefined"] == "balanced_accuracy, sensitivity/c, auc, auc/c"
+    assert figures["undefined"] == "balanced_accuracy, sensitivity/c, macro_f1, auc, pr_auc, auc/c, pr_auc/c"
     assert figures["confusion/c/c"] == 0
 
 
@@ -191,3 +200,82 @@ def test_the_positive_class() -> None:
         ClassJudge(TWO, positive="mole")
     with pytest.raises(DatasetError, match="none chosen"):
         _judge(THREE, [0], [[1, 0, 0]]).percentages()
+
+
+def test_a_positive_class_leaves_the_means_over_all_classes_alone() -> None:
+    rows = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.1, 0.2, 0.7]])
+    truth = [0, 1, 1, 2, 0]
+    plain, positive = _judge(THREE, truth, rows).metrics(), _judge(THREE, truth, rows, positive="c").metrics()
+    for key in ("accuracy", "balanced_accuracy", "auc", "pr_auc", "auc/c", "macro_f1", "aurc", "log_loss"):
+        assert positive[key] == plain[key]
+    assert (positive["sensitivity"], positive["specificity"]) == (1.0, 3 / 4)
+    assert "specificity" not in plain
+    # without an image of b the means are undefined, though those of c against the rest are not
+    without_b = _judge(THREE, [0, 2, 0], rows[[0, 3, 4]], positive="c").metrics()
+    assert not {"auc", "pr_auc", "balanced_accuracy"} & set(without_b)
+    assert {"auc/a", "auc/c", "sensitivity_at_specificity_0.90"} <= set(without_b)
+
+
+@pytest.mark.parametrize("classes, positive", [(TWO, None), (THREE, None), (THREE, "b")])
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_the_headline_is_that_of_the_chosen_images_alone(
+    classes: Classes, positive: str | None, data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 9)))
+    weights = rng.integers(1, 5, (12, len(classes)))
+    rows, truth = weights / weights.sum(axis=1, keepdims=True), rng.integers(0, len(classes), 12).tolist()
+    every = _judge(classes, truth, rows, positive=positive)
+    chosen = data.draw(st.lists(st.integers(0, 11), min_size=1, max_size=15))
+    alone = _judge(classes, [truth[place] for place in chosen], rows[chosen], positive=positive)
+    figures, expected = every.headline(np.array(chosen)), alone.metrics()
+    assert figures == pytest.approx({key: expected[key] for key in figures})
+    known = {*every._expected_keys(), "log_loss", "aurc", "ece", "brier"}
+    assert set(figures) == {key for key in known if key in expected}
+    assert every.headline(np.zeros(0, np.int64)) == {}
+
+
+def test_tables_of_two_classes() -> None:
+    verdict = _judge(TWO, [0, 0, 1, 1, 1], _of_two([0.1, 0.75, 0.9, 0.25, 0.75]))
+    tables = {table.name: table for table in verdict.tables()}
+    assert list(tables) == [
+        *("classes", "confusion", "roc_curve", "class_pr_curve", "operating_points", "reliability", "risk_coverage")
+    ]
+    figures = verdict.metrics()
+    row = dict(zip(tables["classes"].columns, tables["classes"].rows[1], strict=True))
+    assert row == {
+        "class": "melanoma", "n_images": 3, "sensitivity": 2 / 3, "specificity": 1 / 2, "precision": 2 / 3,
+        "f1": 2 / 3, "auc": figures["auc"], "pr_auc": figures["pr_auc"],
+    }  # fmt: skip
+    assert tables["confusion"].rows[1] == ("bcc", "melanoma", 1)
+    assert {row[0] for row in tables["roc_curve"].rows} == {"melanoma"}
+    assert tables["risk_coverage"].rows[-1] == (1.0, 0.4, 5, 0.75)
+    assert verdict.image_rows()[1] == {
+        "truth": "bcc", "called": "melanoma", "probability/bcc": 0.25, "probability/melanoma": 0.75,
+        "percentage": 0.75, "label": 0,
+    }  # fmt: skip
+
+
+def test_tables_of_three_classes() -> None:
+    verdict = _judge(THREE, [0, 1, 1], np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.5, 0.3, 0.2]]))
+    tables = {table.name: table for table in verdict.tables()}
+    assert {row[0] for row in tables["roc_curve"].rows} == {"a", "b"}
+    assert tables["classes"].rows[2] == ("c", 0, None, 1.0, None, None, None, None)
+    # the called class's probability, of which 0.5 was wrong
+    assert np.array([row[3:5] for row in tables["reliability"].rows]) == pytest.approx(
+        np.array([[0.5, 0], [0.6, 1], [0.7, 1]])
+    )
+    assert "percentage" not in verdict.image_rows()[0]
+    assert ClassJudge(THREE).tables() == []
+
+
+@pytest.mark.parametrize("values", [[np.nan, 0.5], [np.inf, 0], [0.5, 0.6], [1.5, -0.5], [2.0, 1.5], [0, 0]])
+def test_what_are_no_probabilities_is_refused_with_the_image(values: list[float]) -> None:
+    with pytest.raises(DatasetError, match=r"image some\.png: expected a probability of each class, with sum 1"):
+        ClassJudge(TWO).add("some.png", 0, Classification(np.array(values, np.float32), TWO))
+
+
+def test_probabilities_of_two_decimals_are_taken() -> None:
+    verdict = ClassJudge(THREE)
+    verdict.add("x", 0, Classification(np.array([0.33, 0.33, 0.33], np.float32), THREE))
+    assert verdict.metrics()["accuracy"] == 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,17 +12,58 @@ from maskstream.core.calibration import Calibration
 from maskstream.core.classes import Classes
 from maskstream.core.classification import Classification
 from maskstream.errors import DatasetError
-from maskstream.evaluation.calibration import ECE_BINS, calibration_metrics, expected_calibration_error
+from maskstream.evaluation import class_tables
+from maskstream.evaluation.calibration import ECE_BINS, expected_calibration_error
 from maskstream.evaluation.classification import (
     brier_score_of_all,
+    called_metrics,
     confusion_matrix,
     log_loss,
-    positive_class,
-    roc_auc,
 )
+from maskstream.evaluation.coverage import RiskCoverage
+from maskstream.evaluation.percentages import Percentages
+from maskstream.evaluation.ranking import Ranking
 from maskstream.evaluation.verdict import ImageRow, Metrics, Positions, Table
 
-_CALIBRATION_KEYS = ("ece", "brier", "calibration_slope", "calibration_intercept")
+SUM_TOLERANCE = 0.01
+"""How far an answer's probabilities may miss 1 together: some write them with two decimals."""
+
+_AREAS = ("auc", "pr_auc")
+_MEANS = (*_AREAS, "balanced_accuracy")
+"""Means over the classes where there are more than two; of two they are those of the positive one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Images:
+    """True class ids (n,) and probabilities (n, c), and what follows from them."""
+
+    truth: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def called(self) -> NDArray[np.int64]:
+        ids: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return ids
+
+    @property
+    def sure(self) -> NDArray[np.float64]:
+        """Probability of the called class."""
+        highest: NDArray[np.float64] = self.probabilities.max(axis=1).astype(np.float64)
+        return highest
+
+    def counts(self) -> NDArray[np.int64]:
+        return confusion_matrix(self.truth, self.called, self.probabilities.shape[1])
+
+    def risk_coverage(self) -> RiskCoverage:
+        return RiskCoverage.of(self.sure, self.called != self.truth)
+
+    def rankings(self, classes: Classes) -> dict[str, Ranking]:
+        """Of each class against the rest, where there are both."""
+        return {
+            name: Ranking.of(self.probabilities[:, column].astype(np.float64), self.truth == column)
+            for column, name in enumerate(classes)
+            if 0 < np.count_nonzero(self.truth == column) < len(self.truth)
+        }
 
 
 class ClassJudge:
@@ -42,16 +85,18 @@ class ClassJudge:
         self, classes: Classes, *, positive: str | None = None, calibration: Calibration | None = None
     ) -> None:
         self.classes = classes
-        self.calibration = calibration
-        self.positive = positive_class(classes, calibration, positive)
+        self._percentages = Percentages(classes, positive, calibration)
+        self.positive = self._percentages.positive
         self._rows: dict[str, tuple[int, NDArray[np.float32]]] = {}
+        self._all: _Images | None = None
 
     def add(self, name: str, class_id: int, answer: Classification) -> None:
         """Take one image: its name, the id of its true class, and what the model says.
 
         Raises
         ------
-        DatasetError : the image was there before, or truth or answer have other classes.
+        DatasetError : the image was there before, truth or answer have other classes, or the answer's numbers are no
+            probabilities: not finite, below 0, or with a sum that misses 1 by more than `SUM_TOLERANCE`.
         """
         if name in self._rows:
             raise DatasetError(
@@ -67,20 +112,30 @@ class ClassJudge:
                 found=f"an answer of {', '.join(answer.classes)} and truth with id {class_id}",
                 remedy="judge a model on a dataset of its own classes",
             )
-        self._rows[name] = class_id, answer.probabilities
+        p = answer.probabilities
+        # written so that NaN is refused as well
+        if not (p.min() >= 0 and abs(float(p.sum(dtype=np.float64)) - 1) <= SUM_TOLERANCE):
+            raise DatasetError(
+                f"image {name}",
+                expected=f"a probability of each class, with sum 1 to within {SUM_TOLERANCE}",
+                found=", ".join(f"{class_name} {value:.4g}" for class_name, value in zip(self.classes, p, strict=True)),
+                remedy="give the probabilities after the softmax, as shares of 1",
+            )
+        self._rows[name] = class_id, p
+        self._percentages.add(self.classes[class_id] == self.positive, p)
+        self._all = None
 
     def metrics(self) -> Metrics:
         """All figures of the images so far. An image is called the class with the highest probability.
 
-        - `accuracy`: share of images called what they are; `sensitivity/<class>`: the same among the images of
-          one class; `balanced_accuracy`: the mean of these over all classes.
-        - `auc`: area under the ROC curve of two classes; of more, the mean of `auc/<class>`, each class
-          against the rest.
-        - `log_loss`: see `evaluation.classification`.
-        - with a positive class, `ece`, `brier`, `calibration_slope` and `calibration_intercept` of its percentage, see
-          `evaluation.calibration`; with `_uncalibrated` behind them the same of the network's own probabilities, when
-          there is a calibration. Without one, `ece` is that of the called class's probability, and `brier` the sum over
-          all classes.
+        - `accuracy`, `balanced_accuracy`, `sensitivity/<class>`, `macro_f1`, `cohen_kappa`, `log_loss`: see
+          `evaluation.classification`.
+        - `auc`, `pr_auc`: areas under the ROC and the precision-recall curve, see `evaluation.ranking`. Of two classes
+          those of the positive one; of more the means of `auc/<class>` and `pr_auc/<class>`, each against the rest.
+        - `aurc`: see `evaluation.coverage`; an answer's confidence is the probability of the called class.
+        - with a positive class, what `Percentages.figures` says of its percentage (`sensitivity`, `specificity`, at
+          fixed levels as well, `ece`, `brier`, `calibration_slope`, ...), but `balanced_accuracy` as above. Without
+          one, `ece` is that of the called class's probability, and `brier` the sum over all classes.
         - `confusion/<true>/<called>`: numbers of images; `n_pictures` and `n_pictures/<class>`.
         - the evaluator, and `undefined`: the figures that were left out because these images do not define them (none
           of a class, one class only), or "none".
@@ -89,127 +144,108 @@ class ClassJudge:
         ------
         DatasetError : there is no image.
         """
-        truth, probabilities = self._arrays()
-        figures: Metrics = {}
-        figures |= self._decisions(truth, probabilities)
-        figures |= self._areas(truth, probabilities)
-        figures["log_loss"] = log_loss(probabilities, truth)
-        figures |= self._calibration(truth, probabilities)
-        figures |= self._conditions(truth)
+        images = self._images()
+        figures: Metrics = {**self._figures(images, self._percentages.figures())}
+        counts = images.counts()
+        for row, true_name in enumerate(self.classes):
+            for column, called_name in enumerate(self.classes):
+                figures[f"confusion/{true_name}/{called_name}"] = int(counts[row, column])
+        figures |= {"n_pictures": len(images.truth)}
+        figures |= {f"n_pictures/{name}": int(counts[row].sum()) for row, name in enumerate(self.classes)}
+        figures |= {"ece_bins": ECE_BINS, "evaluator": f"maskstream {__version__}"}
+        figures |= self._percentages.conditions()
         missing = [key for key in self._expected_keys() if key not in figures]
         figures["undefined"] = ", ".join(missing) or "none"
         return figures
 
     def headline(self, images: Positions) -> dict[str, float]:
-        """See `Verdict.headline`."""
+        """See `Verdict.headline`: all figures but those of the uncalibrated percentages."""
         if not len(images):
             return {}
-        truth, probabilities = self._arrays()
-        return {"accuracy": float(np.mean(probabilities[images].argmax(axis=1) == truth[images]))}
+        every = self._images()
+        chosen = _Images(every.truth[images], every.probabilities[images])
+        return self._figures(chosen, self._percentages.headline(images))
 
     def image_rows(self) -> list[ImageRow]:
-        """`truth`, `called` and the probability of every class, `probability/<class>`."""
+        """`truth`, `called`, every class's `probability/<class>`; with a positive class `percentage` and `label`."""
         return [
             {
                 "truth": self.classes[class_id],
                 "called": self.classes[int(probabilities.argmax())],
                 **{f"probability/{name}": float(p) for name, p in zip(self.classes, probabilities, strict=True)},
+                **shown,
             }
-            for class_id, probabilities in self._rows.values()
+            for (class_id, probabilities), shown in zip(
+                self._rows.values(), self._percentages.image_rows(), strict=True
+            )
         ]
 
     def tables(self) -> list[Table]:
-        """None yet."""
-        return []
+        """`classes`, `confusion`, `reliability`, `risk_coverage`, and with two classes shown the curves.
+
+        `roc_curve`, `class_pr_curve` and `operating_points` are of the positive one of two classes, of each class
+        against the rest where there are more. `reliability` is of the positive class's percentage, or without one of
+        the called class's probability.
+        """
+        if not self._rows:
+            return []
+        images = self._images()
+        rankings = images.rankings(self.classes)
+        counts = images.counts()
+        tables = [class_tables.each_class(counts, self.classes, rankings), class_tables.confusion(counts, self.classes)]
+        if len(self.classes) == 2:
+            rankings = {name: ranking for name, ranking in rankings.items() if name == self.positive}
+        if rankings:
+            tables += class_tables.of_rankings(rankings)
+        if self.positive is None:
+            right = images.called == images.truth
+            tables.append(class_tables.reliability({"uncalibrated": (images.sure, right)}))
+        else:
+            tables.append(self._percentages.reliability())
+        return [*tables, class_tables.risk_coverage(images.risk_coverage())]
 
     def percentages(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The positive class's probability and the label, each (n,).
+        """See `Percentages.percentages`. DatasetError: there is no image, or the classes have no positive one."""
+        self._images()
+        return self._percentages.percentages()
 
-        On raw answers of a validation split this is what `fit_calibration` takes.
-
-        Raises
-        ------
-        DatasetError : there is no image, or the classes have no positive one.
-        """
-        if self.positive is None:
-            raise DatasetError(
-                "positive class",
-                expected=f"one of {', '.join(self.classes)}",
-                found="none chosen",
-                remedy="name the class whose percentage matters",
-            )
-        column = self.classes.index(self.positive)
-        truth, probabilities = self._arrays()
-        return probabilities[:, column].astype(np.float64), truth == column
-
-    def _arrays(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """True class ids (n,) and probabilities (n, c)."""
+    def _images(self) -> _Images:
         if not self._rows:
             raise DatasetError(
                 "evaluation", expected="at least one image", found="none", remedy="choose a split that holds images"
             )
-        truth, probabilities = zip(*self._rows.values(), strict=True)
-        return np.array(truth, np.int64), np.stack(probabilities)
+        if self._all is None:
+            truth, probabilities = zip(*self._rows.values(), strict=True)
+            self._all = _Images(np.array(truth, np.int64), np.stack(probabilities))
+        return self._all
 
-    def _decisions(self, truth: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Metrics:
-        counts = confusion_matrix(truth, probabilities.argmax(axis=1), len(self.classes))
-        right, images = counts.diagonal(), counts.sum(axis=1)
-        figures: Metrics = {"accuracy": float(right.sum() / images.sum())}
-        if images.all():
-            figures["balanced_accuracy"] = float((right / images).mean())
-        for row, name in enumerate(self.classes):
-            if images[row]:
-                figures[f"sensitivity/{name}"] = float(right[row] / images[row])
-        for row, true_name in enumerate(self.classes):
-            for column, called_name in enumerate(self.classes):
-                figures[f"confusion/{true_name}/{called_name}"] = int(counts[row, column])
-        return figures
-
-    def _areas(self, truth: NDArray[np.int64], probabilities: NDArray[np.float32]) -> dict[str, float]:
-        """ROC AUC of each class against the rest, where there are both, and their mean, where all are."""
-        areas = {
-            name: roc_auc(probabilities[:, column].astype(np.float64), truth == column)
-            for column, name in enumerate(self.classes)
-            if 0 < np.count_nonzero(truth == column) < len(truth)
-        }
-        if len(self.classes) == 2:
-            # the other class's area is the same, as the probabilities sum to 1
-            return {"auc": areas[self.classes[1]]} if areas else {}
-        mean = {"auc": float(np.mean(list(areas.values())))} if len(areas) == len(self.classes) else {}
-        return mean | {f"auc/{name}": area for name, area in areas.items()}
-
-    def _calibration(self, truth: NDArray[np.int64], probabilities: NDArray[np.float32]) -> dict[str, float]:
+    def _figures(self, images: _Images, of_positive: dict[str, float]) -> dict[str, float]:
+        """Figures of all classes, and beside them the positive one's."""
+        figures = called_metrics(images.counts(), self.classes)
+        figures["log_loss"] = log_loss(images.probabilities, images.truth)
+        figures["aurc"] = images.risk_coverage().area()
+        if len(self.classes) != 2:
+            of_positive = {key: value for key, value in of_positive.items() if key not in _MEANS}
+            figures |= self._areas(images)
         if self.positive is None:
-            sure = probabilities.max(axis=1).astype(np.float64)
-            right = probabilities.argmax(axis=1) == truth
-            return {"ece": expected_calibration_error(sure, right), "brier": brier_score_of_all(probabilities, truth)}
-        shown, label = self.percentages()
-        figures = calibration_metrics(shown, label)
-        if self.calibration is not None:
-            raw = self.calibration.undo(probabilities, self.classes)[:, self.classes.index(self.positive)]
-            before = calibration_metrics(raw.astype(np.float64), label)
-            figures |= {f"{key}_uncalibrated": value for key, value in before.items()}
-        return figures
+            figures["ece"] = expected_calibration_error(images.sure, images.called == images.truth)
+            figures["brier"] = brier_score_of_all(images.probabilities, images.truth)
+        return of_positive | figures
 
-    def _conditions(self, truth: NDArray[np.int64]) -> Metrics:
-        images = np.bincount(truth, minlength=len(self.classes))
-        conditions: Metrics = {"n_pictures": len(truth)}
-        conditions |= {f"n_pictures/{name}": int(count) for name, count in zip(self.classes, images, strict=True)}
-        conditions |= {"ece_bins": ECE_BINS, "evaluator": f"maskstream {__version__}"}
-        if self.positive is not None:
-            conditions |= {
-                "positive_class": self.positive,
-                "calibration": "none" if self.calibration is None else "temperature and bias",
-            }
-        return conditions
+    def _areas(self, images: _Images) -> dict[str, float]:
+        """Areas of each class against the rest, where there are both, and their mean, where all are."""
+        rankings = images.rankings(self.classes)
+        auc = {f"auc/{name}": ranking.roc_auc() for name, ranking in rankings.items()}
+        pr_auc = {f"pr_auc/{name}": ranking.pr_auc() for name, ranking in rankings.items()}
+        figures = auc | pr_auc
+        if rankings and len(rankings) == len(self.classes):
+            figures["auc"] = float(np.mean(list(auc.values())))
+            figures["pr_auc"] = float(np.mean(list(pr_auc.values())))
+        return figures
 
     def _expected_keys(self) -> list[str]:
-        keys = ["accuracy", "balanced_accuracy", *(f"sensitivity/{name}" for name in self.classes), "auc"]
+        keys = ["accuracy", "balanced_accuracy", *(f"sensitivity/{name}" for name in self.classes)]
+        keys += ["macro_f1", "cohen_kappa", *_AREAS]
         if len(self.classes) != 2:
-            keys += [f"auc/{name}" for name in self.classes]
-        if self.positive is None:
-            return keys
-        keys += _CALIBRATION_KEYS
-        if self.calibration is not None:
-            keys += [f"{key}_uncalibrated" for key in _CALIBRATION_KEYS]
-        return keys
+            keys += [f"{key}/{name}" for key in _AREAS for name in self.classes]
+        return list(dict.fromkeys([*keys, *self._percentages.expected_keys()]))

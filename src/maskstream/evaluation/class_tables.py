@@ -7,11 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from maskstream.core.classes import Classes
 from maskstream.evaluation.calibration import reliability_bins
+from maskstream.evaluation.classification import of_class
 from maskstream.evaluation.coverage import RiskCoverage
 from maskstream.evaluation.prevalence import predictive_values
 from maskstream.evaluation.ranking import FIXED_LEVELS, Ranking
-from maskstream.evaluation.verdict import Table, Value
+from maskstream.evaluation.verdict import ImageRow, Table, Value
 
 MOST_POINTS = 400
 """Of one curve; of a longer one evenly spaced points are kept, the first and the last among them."""
@@ -59,6 +61,26 @@ def operating_points(rankings: Mapping[str, Ranking]) -> Table:
                     (name, fixed, level, point.sensitivity, point.specificity, point.threshold, prevalence, *values)
                 )
     return Table("operating_points", columns, tuple(rows))
+
+
+def each_class(counts: NDArray[np.int64], classes: Classes, rankings: Mapping[str, Ranking]) -> Table:
+    """`classes`: figures of each class against the rest. `counts` is a confusion matrix of images."""
+    rows: list[ImageRow] = []
+    for class_id, name in enumerate(classes):
+        row: ImageRow = {"class": name, "n_images": int(counts[class_id].sum()), **of_class(counts, class_id)}
+        if name in rankings:
+            row |= {"auc": rankings[name].roc_auc(), "pr_auc": rankings[name].pr_auc()}
+        rows.append(row)
+    return Table.of(
+        "classes", rows, ("class", "n_images", "sensitivity", "specificity", "precision", "f1", "auc", "pr_auc")
+    )
+
+
+def confusion(counts: NDArray[np.int64], classes: Classes) -> Table:
+    """A confusion matrix (c, c), a row a cell."""
+    pairs = [(row, column) for row in range(len(classes)) for column in range(len(classes))]
+    rows = tuple((classes[row], classes[column], int(counts[row, column])) for row, column in pairs)
+    return Table("confusion", ("truth", "called", "count"), rows)
 
 
 def reliability(kinds: Mapping[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]) -> Table:

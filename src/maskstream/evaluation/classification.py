@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from maskstream.core.calibration import Calibration
 from maskstream.core.classes import Classes
 from maskstream.errors import DatasetError
+from maskstream.evaluation.ranking import Ranking
 
 DECISION_THRESHOLD = 0.5
 """Probability from which an image is called positive in `balanced_accuracy`."""
@@ -45,41 +46,80 @@ def roc_auc(probability: NDArray[np.float64], label: NDArray[np.bool_]) -> float
     Raises
     ------
     ValueError : one of the two classes is missing; no pair, no area.
-
-    Computed from ranks: J. A. Hanley and B. J. McNeil, Radiology 143 (1982).
     """
-    positives = int(np.count_nonzero(label))
-    negatives = len(label) - positives
-    _refuse_one_class(positives, negatives)
-    _, place, ties = np.unique(probability, return_inverse=True, return_counts=True)
-    mean_ranks = np.cumsum(ties) - (ties - 1) / 2
-    rank_sum = mean_ranks[place][label].sum()
-    return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
+    return Ranking.of(probability, label).roc_auc()
 
 
 def decision_metrics(probability: NDArray[np.float64], label: NDArray[np.bool_]) -> dict[str, float]:
     """`sensitivity`, `specificity` and `balanced_accuracy` (their mean) at `DECISION_THRESHOLD`.
 
-    Raises
-    ------
-    ValueError : one of the two classes is missing.
+    Left out is what the images do not define: `sensitivity` without a positive one, `specificity` without a negative
+    one, and their mean without both.
     """
+    right = (probability >= DECISION_THRESHOLD) == label
     positives = int(np.count_nonzero(label))
-    _refuse_one_class(positives, len(label) - positives)
-    called_positive = probability >= DECISION_THRESHOLD
-    sensitivity = float(called_positive[label].mean())
-    specificity = float((~called_positive[~label]).mean())
-    return {
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-        "balanced_accuracy": (sensitivity + specificity) / 2,
-    }
+    figures: dict[str, float] = {}
+    if positives:
+        figures["sensitivity"] = float(right[label].mean())
+    if positives < len(label):
+        figures["specificity"] = float(right[~label].mean())
+    if len(figures) == 2:
+        figures["balanced_accuracy"] = (figures["sensitivity"] + figures["specificity"]) / 2
+    return figures
 
 
 def confusion_matrix(truth: NDArray[np.int64], called: NDArray[np.int64], class_count: int) -> NDArray[np.int64]:
     """Counts (c, c) of class ids (n,): row the true class, column the called one."""
     flat = np.bincount(truth * class_count + called, minlength=class_count**2)
     return flat.reshape(class_count, class_count).astype(np.int64)
+
+
+def of_class(counts: NDArray[np.int64], class_id: int) -> dict[str, float]:
+    """`sensitivity`, `specificity`, `precision` and `f1` of one class against the rest; left out what is not defined.
+
+    Parameters
+    ----------
+    counts : as `confusion_matrix` gives them.
+
+    `sensitivity` needs images of the class, `specificity` others, `precision` images called so, `f1` one of either.
+    """
+    right = int(counts[class_id, class_id])
+    images, called, total = int(counts[class_id].sum()), int(counts[:, class_id].sum()), int(counts.sum())
+    figures: dict[str, float] = {}
+    if images:
+        figures["sensitivity"] = right / images
+    if total > images:
+        figures["specificity"] = (total - images - called + right) / (total - images)
+    if called:
+        figures["precision"] = right / called
+    if images + called:
+        figures["f1"] = 2 * right / (images + called)
+    return figures
+
+
+def called_metrics(counts: NDArray[np.int64], classes: Classes) -> dict[str, float]:
+    """What a confusion matrix of at least one image says; left out what is not defined.
+
+    - `accuracy`: share of images called what they are.
+    - `sensitivity/<class>`: the same among the images of a class; `balanced_accuracy`: the mean of these over all
+      classes, each of which needs an image.
+    - `macro_f1`: the mean over all classes of F1, each of which needs an image or to be called.
+    - `cohen_kappa`: how far the agreement goes beyond what chance would give, 1 at best, 0 at chance; it needs more
+      than one class. Source: J. Cohen, Educational and Psychological Measurement 20 (1960).
+    """
+    total, right = int(counts.sum()), int(counts.trace())
+    each = [of_class(counts, class_id) for class_id in range(len(classes))]
+    figures = {"accuracy": right / total}
+    sensitivity = {name: one["sensitivity"] for name, one in zip(classes, each, strict=True) if "sensitivity" in one}
+    f1 = [one["f1"] for one in each if "f1" in one]
+    if len(sensitivity) == len(classes):
+        figures["balanced_accuracy"] = sum(sensitivity.values()) / len(classes)
+    if len(f1) == len(classes):
+        figures["macro_f1"] = sum(f1) / len(classes)
+    by_chance = int(counts.sum(axis=0) @ counts.sum(axis=1))
+    if by_chance < total**2:
+        figures["cohen_kappa"] = (total * right - by_chance) / (total**2 - by_chance)
+    return figures | {f"sensitivity/{name}": share for name, share in sensitivity.items()}
 
 
 def log_loss(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
@@ -102,8 +142,3 @@ def brier_score_of_all(probabilities: NDArray[np.float32], truth: NDArray[np.int
     """
     outcome = np.eye(probabilities.shape[1])[truth]
     return float(((probabilities.astype(np.float64) - outcome) ** 2).sum(axis=1).mean())
-
-
-def _refuse_one_class(positives: int, negatives: int) -> None:
-    if not positives or not negatives:
-        raise ValueError(f"needs images of both classes, got {positives} positive and {negatives} negative")

@@ -48,12 +48,14 @@ class RiskCoverage:
     @property
     def coverage(self) -> NDArray[np.float64]:
         """Share of the images that are covered, (k,), rising to 1."""
-        return self.covered / self.covered[-1]
+        share: NDArray[np.float64] = self.covered / self.covered[-1]
+        return share
 
     @property
     def risk(self) -> NDArray[np.float64]:
         """Share of wrong answers among the covered images, (k,); the last is that of all images."""
-        return self.wrong / self.covered
+        share: NDArray[np.float64] = self.wrong / self.covered
+        return share
 
     def area(self) -> float:
         """AURC, 0 (best) to 1: the mean over images of the risk when all at least as sure as it are covered.

@@ -14,9 +14,7 @@ from maskstream.evaluation import class_tables, coverage
 from maskstream.evaluation.calibration import (
     CALIBRATION_KEYS,
     ECE_BINS,
-    brier_score,
     calibration_metrics,
-    expected_calibration_error,
 )
 from maskstream.evaluation.classification import DECISION_THRESHOLD, decision_metrics, positive_class
 from maskstream.evaluation.ranking import FIXED_LEVELS, Ranking
@@ -101,28 +99,23 @@ class Percentages:
         if self.positive is None:
             return figures
         chosen = self._of(images)
-        label, shown = chosen.label[chosen.shown], chosen.shown
-        if len(label):
-            figures |= calibration_metrics(chosen.percentage[shown], label)
-            if chosen.raw is not None:
-                before = calibration_metrics(chosen.raw[shown], label)
-                figures |= {f"{key}_uncalibrated": value for key, value in before.items()}
+        if chosen.raw is not None and chosen.shown.any():
+            before = calibration_metrics(chosen.raw[chosen.shown], chosen.label[chosen.shown])
+            figures |= {f"{key}_uncalibrated": value for key, value in before.items()}
         return figures
 
     def headline(self, images: Positions | None = None) -> dict[str, float]:
-        """The figures that are quick to compute: all but slope, intercept and those of the uncalibrated percentages."""
+        """`figures` but those of the uncalibrated percentages: a millisecond for 600 images."""
         if self.positive is None:
             return {}
         chosen = self._of(images)
-        figures: dict[str, float] = {}
+        figures = decision_metrics(chosen.percentage, chosen.label)
         if chosen.both_classes:
             ranking = Ranking.of(chosen.percentage, chosen.label)
-            figures |= {"auc": ranking.roc_auc(), "pr_auc": ranking.pr_auc()}
-            figures |= decision_metrics(chosen.percentage, chosen.label) | ranking.operating_figures()
+            figures |= {"auc": ranking.roc_auc(), "pr_auc": ranking.pr_auc(), **ranking.operating_figures()}
         label, percentage = chosen.label[chosen.shown], chosen.percentage[chosen.shown]
         if len(label):
-            figures["ece"] = expected_calibration_error(percentage, label)
-            figures["brier"] = brier_score(percentage, label)
+            figures |= calibration_metrics(percentage, label)
             figures["aurc"] = coverage.of_percentage(percentage, label, DECISION_THRESHOLD).area()
         return figures
 
