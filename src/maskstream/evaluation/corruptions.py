@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from maskstream.core.degrade import blurred, compressed, noisy, with_hue
 from maskstream.data.records import ImageRecord
+from maskstream.evaluation.shown import ShownRecord, shown_as
 from maskstream.evaluation.turned import turned_image, turned_record
 
 Image = NDArray[np.uint8]
@@ -93,42 +94,17 @@ CORRUPTIONS: tuple[Corruption, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class CorruptedRecord(ImageRecord):
-    """A labelled image that reads as a corrupted one, with the truth to match.
+def corrupted(record: ImageRecord, corruption: Corruption, severity: int, seed: int = 0) -> ShownRecord:
+    """A labelled image at a severity of a corruption; only rotation moves what is labelled.
 
     The same seed, corruption, severity and name give the same image, whatever was read before.
-    """
-
-    original: ImageRecord
-    corruption: Corruption
-    severity: int
-    seed: int
-
-    def read_image(self) -> Image:
-        """The corrupted image, (h, w, 3). SourceError, DatasetError: as the original's."""
-        chance = np.random.default_rng([self.seed, zlib.crc32(f"{self.corruption.name} {self.name}".encode())])
-        return self.corruption.apply(self.original.read_image(), self.severity, chance)
-
-
-def corrupted(record: ImageRecord, corruption: Corruption, severity: int, seed: int = 0) -> CorruptedRecord:
-    """A labelled image at a severity of a corruption; only rotation moves what is labelled.
 
     SourceError: no size is stated, and the file is missing or no image.
     """
+
+    def read() -> Image:
+        chance = np.random.default_rng([seed, zlib.crc32(f"{corruption.name} {record.name}".encode())])
+        return corruption.apply(record.read_image(), severity, chance)
+
     turns = corruption.name == "rotation" and severity
-    seen = turned_record(record, corruption.levels[severity - 1]) if turns else record
-    return CorruptedRecord(
-        image_id=record.image_id,
-        name=record.name,
-        path=record.path,
-        stated_size_hw=seen.size_hw,
-        annotations=seen.annotations,
-        group=record.group,
-        attributes=record.attributes,
-        class_id=record.class_id,
-        original=record,
-        corruption=corruption,
-        severity=severity,
-        seed=seed,
-    )
+    return shown_as(turned_record(record, corruption.levels[severity - 1]) if turns else record, read)

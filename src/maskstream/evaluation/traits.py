@@ -176,7 +176,7 @@ def place_of(x: float, y: float) -> str:
 def _mean_hsv(record: ImageRecord) -> tuple[float, float, float]:
     """Hue in degrees, saturation 0..1 and value 0..255 of the image's mean colour."""
     small = read_colour_square(record.path, _COLOUR_SIDE_PX)
-    mean = np.float32([[cv2.mean(small)[:3]]])
+    mean = np.array([[cv2.mean(small)[:3]]], np.float32)
     hue, saturation, value = cv2.cvtColor(mean, cv2.COLOR_RGB2HSV)[0, 0].tolist()
     return hue, saturation, value
 

@@ -19,7 +19,7 @@ from maskstream.draw.overlay import OverlayStyle, draw_overlay
 from maskstream.draw.palette import object_colour
 from maskstream.draw.panels import side_by_side
 from maskstream.evaluation.instance import ImageTruth
-from maskstream.evaluation.verdict import Table
+from maskstream.evaluation.verdict import ImageRow, Table
 from maskstream.evaluation.worst import Failure
 from maskstream.media.sinks import write_jpeg
 
@@ -47,7 +47,7 @@ def write_worst(failures: Sequence[Failure], folder: Path) -> Table:
     SourceError, DatasetError : an image cannot be read any more.
     OutputError : the folder cannot be written.
     """
-    rows = []
+    rows: list[ImageRow] = []
     for failure in failures:
         picture = f"{FOLDER}/{picture_name(failure)}"
         write_jpeg(folder / picture, picture_of(failure))
