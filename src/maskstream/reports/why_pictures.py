@@ -1,0 +1,106 @@
+"""Occlusion maps as pictures with a legend, for people: what a percentage rests on."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstream.core.masks import CroppedMask
+from maskstream.draw.heat import ABOVE, BELOW, HATCH, draw_heat
+from maskstream.draw.labels import draw_plate, fit_plate, percent_text
+from maskstream.draw.overlay import smooth_outlines
+from maskstream.draw.palette import BLACK, WHITE, Rgb
+from maskstream.draw.panels import PAPER, side_by_side
+from maskstream.evaluation.occlusion import Occlusion
+from maskstream.reports.pictures import cut_around
+
+Image = NDArray[np.uint8]
+
+LEAST_LIMIT = 0.5
+"""Log odds from which a colour is full, at the least: a map of next to nothing stays pale."""
+
+NOTE = (
+    "Such a map shows what the percentage rests on, not whether that is right. Red far from the object (a ruler, a "
+    "hair, the border) says that the percentage leans on what it should not."
+)
+"""How to read the pictures; stands once beside them."""
+
+_TEXT_PX = 14
+
+
+def why_picture(image: Image, occlusion: Occlusion, title: str, target: CroppedMask | None = None) -> Image:
+    """The image and its map side by side over a legend, cut around the object where there is one.
+
+    Parameters
+    ----------
+    image : (h, w, 3) RGB, what the map was made of.
+    title : over the image.
+    target : the object, which is outlined.
+    """
+    known = np.abs(occlusion.drop[np.isfinite(occlusion.drop)])
+    limit = max(LEAST_LIMIT, float(known.max(initial=0.0)))
+    heat = draw_heat(image, occlusion.drop, limit, occlusion.lost)
+    plain = image.copy()
+    if target is not None:
+        for picture in (plain, heat):
+            _outline(picture, target)
+        plain, heat = (_cut(picture, occlusion) for picture in (plain, heat))
+    shown = percent_text(occlusion.probability)
+    panels = side_by_side([(title, plain), (f"what {occlusion.name} {shown} rests on", heat)])
+    return np.concatenate([panels, _legend(occlusion, panels.shape[1])])
+
+
+def reading(occlusion: Occlusion) -> str:
+    """What the map says, in a sentence or two."""
+    name, shown = occlusion.name, percent_text(occlusion.probability)
+    if occlusion.lowest is None or occlusion.highest is None:
+        return f"Whatever place was hidden, the object was no longer found, so nothing is known of its {name} {shown}."
+    sentence = f"The model gives {name} {shown} in this picture"
+    low, high = percent_text(occlusion.lowest), percent_text(occlusion.highest)
+    lost = " Where it is striped, the object is no longer found." if occlusion.lost.any() else ""
+    if low == high == shown:
+        return f"{sentence}, whatever place is hidden: it does not rest on any one place of this size.{lost}"
+    parts = [f"{low} with the reddest place hidden"] if occlusion.lowest < occlusion.probability else []
+    parts += [f"{high} with the bluest"] if occlusion.highest > occlusion.probability else []
+    return f"{sentence}: {' and '.join(parts)}.{lost}"
+
+
+def _outline(picture: Image, mask: CroppedMask) -> None:
+    lines = [np.round(outline).astype(np.int32) for outline in smooth_outlines(mask)]
+    thin = max(1, round(max(picture.shape[:2]) / 640))
+    for colour, width in ((BLACK, 3 * thin), (WHITE, thin)):
+        cv2.polylines(picture, lines, True, colour, width, cv2.LINE_AA)
+
+
+def _cut(picture: Image, occlusion: Occlusion) -> Image:
+    """The part around the places that were hidden."""
+    touched = np.isfinite(occlusion.drop) | occlusion.lost
+    rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
+    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+    return cut_around(picture, box, (picture.shape[0], picture.shape[1]))
+
+
+def _legend(occlusion: Occlusion, width: int) -> Image:
+    name = occlusion.name
+    entries: list[tuple[Rgb, str]] = []
+    if occlusion.lowest is not None and occlusion.lowest < occlusion.probability:
+        entries.append((ABOVE, f"red: hidden, it lowers {name}, to {percent_text(occlusion.lowest)} at most"))
+    if occlusion.highest is not None and occlusion.highest > occlusion.probability:
+        entries.append((BELOW, f"blue: hidden, it raises {name}, to {percent_text(occlusion.highest)} at most"))
+    if occlusion.lost.any():
+        entries.append((HATCH, "striped: hidden, the object is no longer found"))
+    rows = [_entry(colour, text, width) for colour, text in entries]
+    rows.append(_entry(PAPER, f"each place hidden is {occlusion.patch_px} px wide", width))
+    return np.concatenate(rows)
+
+
+def _entry(colour: Rgb, text: str, width: int) -> Image:
+    height = round(1.6 * _TEXT_PX)
+    row = np.full((height, width, 3), PAPER, np.uint8)
+    row[4 : height - 4, 2 : height - 4] = colour
+    plate = fit_plate(text, _TEXT_PX, (height, max(1, width - height)))
+    if plate is not None:
+        place = np.array([height, 0, height + plate.width_px, plate.height_px], np.float32)
+        draw_plate(row, plate, place, PAPER)
+    return row
