@@ -121,7 +121,7 @@ class Ranking:
         return self._point(allowed - 1)
 
     def at_sensitivity(self, least: float) -> OperatingPoint:
-        """The most specific threshold whose sensitivity on these images is at least `least`, above 0; as conservative."""
+        """The most specific threshold whose sensitivity is at least `least`, above 0; as conservative."""
         return self._point(int(np.count_nonzero(self.sensitivity < least)))
 
     def _point(self, place: int) -> OperatingPoint:
