@@ -11,6 +11,7 @@ from maskstream import __version__
 from maskstream.cli import data, models
 from maskstream.cli.annotate import annotate
 from maskstream.cli.classify import classify
+from maskstream.cli.compare import compare
 from maskstream.cli.doctor import doctor
 from maskstream.cli.evaluate import evaluate
 from maskstream.cli.export import export
@@ -32,6 +33,7 @@ app.command()(classify)
 app.command()(frames)
 app.command()(annotate)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(train)
 app.command()(export)
 app.command()(doctor)
