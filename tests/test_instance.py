@@ -1,4 +1,4 @@
-"""COCO mask AP: equal to pycocotools, and defined where there is nothing."""
+"""COCO's AP and AR of masks and boxes: equal to pycocotools, and defined where there is nothing."""
 
 from __future__ import annotations
 
@@ -9,107 +9,45 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from disturbed_objects import (
+    SIZE_HW,
+    THREE,
+    Pair,
+    detections,
+    disc,
+    disturbed_image,
+    disturbed_images,
+    pycocotools_figures,
+)
 
 from maskstream.core import boxes, masks
 from maskstream.core.detections import Detections
 from maskstream.errors import MissingDependency
-from maskstream.evaluation.instance import (
-    ImageTruth,
-    average_precision,
-    evaluator_name,
-    image_entry,
-    result_entries,
-    truth_entries,
-)
+from maskstream.evaluation.instance import Compared, ImageTruth, coco_figures, evaluator_name, family_keys
 from maskstream.evaluation.judge import judge
+from maskstream.evaluation.object_store import ObjectStore, StoredImage, ranked
+from maskstream.evaluation.shapes import Shapes
 
-CLASSES = ("benign", "malignant", "other")
-SIZE_HW = (60, 80)
-
-
-def disc(centre_yx: tuple[float, float], radius: float) -> masks.CroppedMask:
-    y, x = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]]
-    return masks.crop((y - centre_yx[0]) ** 2 + (x - centre_yx[1]) ** 2 <= radius**2)
+CLASSES = THREE
 
 
-def detections(found: list[masks.CroppedMask], scores: np.ndarray, probabilities: np.ndarray) -> Detections:
-    return Detections(
-        boxes_xyxy=np.array([boxes.from_mask(mask.dense(SIZE_HW)) for mask in found], np.float32).reshape(-1, 4),
-        masks=tuple(found),
-        scores=scores.astype(np.float32),
-        probabilities=probabilities.astype(np.float32).reshape(-1, len(CLASSES)),
-        track_ids=np.zeros(len(found), np.int64),
-        classes=CLASSES,
-        size_hw=SIZE_HW,
-    )
+def figures_of(pairs: list[Pair], of: Compared = "mask", max_detections: int = 100) -> dict[str, float]:
+    store = ObjectStore(len(CLASSES))
+    for truth, found in pairs:
+        store.add(StoredImage.of(truth, found))
+    return coco_figures(store.entries, CLASSES, of=of, max_detections=max_detections)
 
 
-def disturbed_image(rng: np.random.Generator, image_id: int, objects: int, false_alarms: int) -> tuple[Any, Any]:
-    """Truth with some crowds and an image of detections that are moved, resized, missed or made up."""
-    centres = rng.uniform((0, 0), SIZE_HW, (objects, 2))
-    radii = rng.uniform(3, 20, objects)
-    truth = ImageTruth(
-        image_id=image_id,
-        masks=tuple(disc(tuple(centre), radius) for centre, radius in zip(centres, radii)),
-        class_ids=tuple(rng.integers(0, 2, objects).tolist()),
-        size_hw=SIZE_HW,
-        crowds=tuple((rng.random(objects) < 0.15).tolist()),
-    )
-    seen = np.flatnonzero(rng.random(objects) < 0.8)
-    moved = [
-        disc(tuple(centres[i] + rng.normal(0, 1.5, 2)), radii[i] * rng.uniform(0.8, 1.2)) for i in np.repeat(seen, 2)
-    ]
-    moved += [disc(tuple(rng.uniform((0, 0), SIZE_HW)), rng.uniform(3, 20)) for _ in range(false_alarms)]
-    # rounded, so that ties between scores occur
-    scores = np.sort(np.round(rng.random(len(moved)), 2))[::-1]
-    return truth, detections(moved, scores, rng.dirichlet((2, 2, 1), len(moved)))
-
-
-def entries(pairs: list[tuple[ImageTruth, Detections]]) -> tuple[list[Any], list[Any], list[Any]]:
-    images = [image_entry(truth) for truth, _ in pairs]
-    truths = [entry for truth, _ in pairs for entry in truth_entries(truth)]
-    results = [entry for truth, found in pairs for entry in result_entries(truth.image_id, found)]
-    return images, truths, results
-
-
-def pycocotools_figures(
-    images: list[Any], truths: list[Any], results: list[Any], iou_type: str = "segm", max_detections: int = 100
-) -> dict[str, float]:
-    truth = COCO()
-    truth.dataset = {
-        "info": {},
-        "images": images,
-        "categories": [{"id": i, "name": name} for i, name in enumerate(CLASSES)],
-        "annotations": [{**entry, "id": i + 1} for i, entry in enumerate(truths)],
-    }
-    truth.createIndex()
-    evaluation = COCOeval(truth, truth.loadRes(results), iou_type)
-    evaluation.params.maxDets = [1, 10, max_detections]
-    evaluation.evaluate()
-    evaluation.accumulate()
-    of_all = evaluation.eval["precision"][:, :, :, 0, 2]
-    parts = {"AP": of_all, "AP50": of_all[0], "AP75": of_all[5]}
-    figures = {key: part[part > -1].mean() for key, part in parts.items()}
-    if max_detections == 100:  # where COCO's own summary is defined
-        evaluation.summarize()
-        assert figures == pytest.approx(dict(zip(figures, evaluation.stats[:3].tolist())))
-    for class_id, name in enumerate(CLASSES):
-        precision = evaluation.eval["precision"][:, :, class_id, 0, 2]
-        if (precision > -1).any():
-            figures |= {f"AP/{name}": precision.mean(), f"AP50/{name}": precision[0].mean()}
-    return figures
+def reference(pairs: list[Pair], of: Compared = "mask", max_detections: int = 100) -> dict[str, float]:
+    return pycocotools_figures(pairs, CLASSES, of, max_detections)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_pycocotools_on_disturbed_masks(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    counts = [(0, 0), (0, 4), (3, 0), (1, 1), (6, 3), (2, 0), (5, 8), (4, 4)]
-    pairs = [disturbed_image(rng, 7 + 3 * i, *count) for i, count in enumerate(counts)]
+    pairs = disturbed_images(seed)
     assert any(any(truth.crowds) for truth, _ in pairs)
-    ours = average_precision(*entries(pairs), CLASSES)
-    theirs = pycocotools_figures(*entries(pairs))
+    ours = figures_of(pairs)
+    theirs = reference(pairs)
     assert ours.keys() == theirs.keys()
     assert 0 < ours["AP"] < ours["AP50"] < 1
     assert ours == pytest.approx(theirs, abs=1e-6)
@@ -123,12 +61,16 @@ def test_boxes_equal_pycocotools(seed: int) -> None:
         disturbed_image(rng, 7 + 3 * i, *count) for i, count in enumerate([(0, 4), (3, 0), (6, 3), (5, 8), (4, 4)])
     ]
     pairs = [(loose_truth(truth, rng), loose(found, rng)) for truth, found in pairs]
-    ours = average_precision(*entries(pairs), CLASSES, of="box")
-    theirs = pycocotools_figures(*entries(pairs), iou_type="bbox")
+    ours = figures_of(pairs, "box")
+    theirs = reference(pairs, "box")
     assert ours.keys() == theirs.keys()
     assert 0 < ours["AP"] < ours["AP50"] < 1
     assert ours == pytest.approx(theirs, abs=1e-6)
-    assert ours["AP"] != pytest.approx(average_precision(*entries(pairs), CLASSES)["AP"], abs=1e-3)
+    assert ours["AP"] != pytest.approx(figures_of(pairs)["AP"], abs=1e-3)
+
+
+def box_of(shapes: Shapes) -> list[float]:
+    return shapes.entry(0, "box")["bbox"]
 
 
 def loose(found: Detections, rng: np.random.Generator) -> Detections:
@@ -143,21 +85,22 @@ def loose_truth(truth: ImageTruth, rng: np.random.Generator) -> ImageTruth:
 
 def test_equals_pycocotools_with_more_than_a_hundred_detections() -> None:
     pairs = [disturbed_image(np.random.default_rng(0), 1, objects=12, false_alarms=130)]
-    assert average_precision(*entries(pairs), CLASSES) == pytest.approx(pycocotools_figures(*entries(pairs)), abs=1e-6)
+    assert figures_of(pairs) == pytest.approx(reference(pairs), abs=1e-6)
 
 
 @pytest.mark.parametrize("max_detections", [10, 100, 1000])
-@pytest.mark.parametrize("of, iou_type", [("mask", "segm"), ("box", "bbox")])
-def test_equals_pycocotools_for_any_number_of_detections(of: Any, iou_type: str, max_detections: int) -> None:
+@pytest.mark.parametrize("of", ["mask", "box"])
+def test_equals_pycocotools_for_any_number_of_detections(of: Compared, max_detections: int) -> None:
     """Half of the false alarms are better than any true detection, so that 100 of a class are too few."""
     truth, found = disturbed_image(np.random.default_rng(5), 1, objects=30, false_alarms=220)
     found = replace(found, scores=np.linspace(0.5, 1, len(found), dtype=np.float32))
     found = found.select(np.arange(len(found))[::-1])
-    given = entries([(truth, found)])
-    ours = average_precision(*given, CLASSES, of=of, max_detections=max_detections)
-    assert ours == pytest.approx(pycocotools_figures(*given, iou_type, max_detections), abs=1e-6)
+    ours = figures_of([(truth, found)], of, max_detections)
+    assert ours == pytest.approx(reference([(truth, found)], of, max_detections), abs=1e-6)
     if max_detections == 1000:
-        assert ours["AP50"] > average_precision(*given, CLASSES, of=of)["AP50"]
+        cocos = figures_of([(truth, found)], of)
+        assert ours["AP50"] > cocos["AP50"]
+        assert ours["AR_1000"] > ours["AR_100"] == cocos["AR_100"]
 
 
 def test_more_objects_than_cocos_limit() -> None:
@@ -166,21 +109,21 @@ def test_more_objects_than_cocos_limit() -> None:
     truth = ImageTruth(1, tuple(masks_of), (0,) * 150, SIZE_HW)
     found = detections(masks_of, np.linspace(1, 0.5, 150), np.tile([1.0, 0, 0], (150, 1)))
     for of in ("mask", "box"):
-        assert average_precision(*entries([(truth, found)]), CLASSES, of=of)["AP"] == pytest.approx(67 / 101)
-        assert average_precision(*entries([(truth, found)]), CLASSES, of=of, max_detections=1000)["AP"] == 1
+        assert figures_of([(truth, found)], of)["AP"] == pytest.approx(67 / 101)
+        assert figures_of([(truth, found)], of, 1000)["AP"] == 1
 
 
 def test_boxes_are_those_of_truth_and_detection_where_they_have_some() -> None:
     mask = disc((30, 40), 10)
     truth = ImageTruth(1, (mask,), (0,), SIZE_HW)
-    assert truth_entries(truth)[0]["bbox"] == [30, 20, 21, 21]
+    assert box_of(Shapes.of_truth(truth)) == [30, 20, 21, 21]
     labelled = replace(truth, boxes_xyxy=np.array([[28.5, 20, 52, 42]], np.float32))
-    assert truth_entries(labelled)[0]["bbox"] == [28.5, 20, 23.5, 22]
+    assert box_of(Shapes.of_truth(labelled)) == [28.5, 20, 23.5, 22]
     upside_down = replace(truth, boxes_xyxy=np.array([[28, 42, 52, 20]], np.float32))
-    assert truth_entries(upside_down)[0]["bbox"] == [28, 42, 24, 0]
+    assert box_of(Shapes.of_truth(upside_down)) == [28, 42, 24, 0]
     found = detections([mask], np.array([0.9]), np.array([[1.0, 0, 0]]))
     found = replace(found, boxes_xyxy=np.array([[29, 21, 50, 41.5]], np.float32))
-    assert result_entries(1, found)[0]["bbox"] == [29, 21, 21, 20.5]
+    assert box_of(Shapes.of_found(1, found)) == [29, 21, 21, 20.5]
     with pytest.raises(ValueError, match=r"image 1 has 1 masks and boxes \(2, 4\)"):
         replace(truth, boxes_xyxy=np.zeros((2, 4), np.float32))
 
@@ -192,7 +135,7 @@ def test_a_box_without_area_is_an_object_that_cannot_be_found() -> None:
     truth = ImageTruth(1, (mask, masks.EMPTY), (0, 0), SIZE_HW, boxes_xyxy=flat)
     found = detections([mask], np.array([0.9]), np.array([[1.0, 0, 0]]))
     for of in ("mask", "box"):
-        assert average_precision(*entries([(truth, found)]), CLASSES, of=of)["AP"] == pytest.approx(51 / 101)
+        assert figures_of([(truth, found)], of)["AP"] == pytest.approx(51 / 101)
 
 
 def test_the_judge_tells_boxes_and_counts_as_many_detections_as_it_is_told() -> None:
@@ -211,8 +154,20 @@ def test_the_judge_tells_boxes_and_counts_as_many_detections_as_it_is_told() -> 
 
 def test_an_object_competes_in_every_class_with_score_times_probability() -> None:
     found = detections([disc((30, 40), 10)], np.array([0.9]), np.array([[0.5, 0.5, 0.0]]))
-    scores = {entry["category_id"]: entry["score"] for entry in result_entries(1, found)}
-    assert scores == pytest.approx({0: 0.45, 1: 0.45, 2: 0.0}, abs=1e-6)
+    pairs = ranked(found)
+    assert (pairs.rows.tolist(), pairs.class_ids.tolist()) == ([0, 0], [0, 1])
+    assert pairs.scores == pytest.approx([0.45, 0.45])
+
+
+def test_only_what_is_as_good_as_impossible_does_not_compete() -> None:
+    """Beyond the three most probable classes: score x probability below 0.01; of these: probability 0."""
+    classes = (*CLASSES, "fourth", "fifth")
+    likely = np.array([[0.3, 0.3, 0.2, 0.18, 0.02], [0.005, 0.99, 0.004, 0.001, 0], [0, 1, 0, 0, 0]])
+    found = detections([disc((30, 40), 10)] * 3, np.array([0.9, 0.5, 0.04]), likely, classes)
+    pairs = ranked(found)
+    assert pairs.rows.tolist() == [0, 0, 0, 0, 0, 1, 1, 1, 2]
+    assert pairs.class_ids.tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 1]
+    assert len(ranked(Detections.empty(CLASSES, SIZE_HW)).rows) == 0
 
 
 def test_hand_computed_average_precision() -> None:
@@ -220,35 +175,52 @@ def test_hand_computed_average_precision() -> None:
     truth = ImageTruth(1, (disc((30, 40), 10),), (0,), SIZE_HW)
     benign = np.array([[1.0, 0, 0]])
     found = detections([disc((5, 5), 4), disc((30, 40), 10)], np.array([0.9, 0.8]), np.repeat(benign, 2, axis=0))
-    figures = average_precision(*entries([(truth, found)]), CLASSES)
-    assert figures == pytest.approx({"AP": 0.5, "AP50": 0.5, "AP75": 0.5, "AP/benign": 0.5, "AP50/benign": 0.5})
+    figures = figures_of([(truth, found)])
+    expected = {"AP": 0.5, "AP50": 0.5, "AP75": 0.5, "AP_small": 0.5}
+    expected |= {"AR_1": 0, "AR_10": 1, "AR_100": 1, "AR_small": 1}
+    assert figures == pytest.approx(expected | {f"{key}/benign": value for key, value in expected.items()})
 
 
 def test_nothing_found_is_zero_for_the_classes_that_are_there() -> None:
     truth = ImageTruth(1, (disc((30, 40), 10),), (1,), SIZE_HW)
-    figures = average_precision(*entries([(truth, Detections.empty(CLASSES, SIZE_HW))]), CLASSES)
-    assert figures == {"AP": 0, "AP50": 0, "AP75": 0, "AP/malignant": 0, "AP50/malignant": 0}
+    figures = figures_of([(truth, Detections.empty(CLASSES, SIZE_HW))])
+    assert figures == {
+        f"{key}{suffix}": 0
+        for key in ("AP", "AP50", "AP75", "AP_small", "AR_1", "AR_10", "AR_100", "AR_small")
+        for suffix in ("", "/malignant")
+    }
 
 
 def test_without_truth_objects_there_is_no_average_precision() -> None:
     truth = ImageTruth(1, (), (), SIZE_HW)
     found = detections([disc((30, 40), 10)], np.array([0.9]), np.array([[1.0, 0, 0]]))
-    assert average_precision(*entries([(truth, found)]), CLASSES) == {}
-    assert average_precision(*entries([(truth, Detections.empty(CLASSES, SIZE_HW))]), CLASSES) == {}
-    assert average_precision([], [], [], CLASSES) == {}
+    assert figures_of([(truth, found)]) == {}
+    assert figures_of([(truth, Detections.empty(CLASSES, SIZE_HW))]) == {}
+    assert figures_of([]) == {}
 
 
 def test_an_empty_truth_mask_is_an_object_that_cannot_be_found() -> None:
     truth = ImageTruth(1, (masks.EMPTY,), (0,), SIZE_HW)
     found = detections([disc((30, 40), 10)], np.array([0.9]), np.array([[1.0, 0, 0]]))
-    assert average_precision(*entries([(truth, found)]), CLASSES)["AP"] == 0
+    assert figures_of([(truth, found)])["AP"] == 0
 
 
-def test_entries_are_left_as_they_were() -> None:
-    pairs = [disturbed_image(np.random.default_rng(1), 1, 3, 1)]
-    given, again = entries(pairs), entries(pairs)
-    average_precision(*given, CLASSES)
-    assert given == again
+def test_sizes_follow_the_labelled_areas() -> None:
+    truth = ImageTruth(1, (disc((30, 40), 10),), (0,), SIZE_HW)
+    found = detections([disc((30, 40), 10)], np.array([0.9]), np.array([[1.0, 0, 0]]))
+    sizes = {"AP_small", "AP_medium", "AP_large"}
+    assert sizes & figures_of([(truth, found)]).keys() == {"AP_small"}
+    larger = replace(truth, areas_px=np.array([100.0 * 100]))
+    assert sizes & figures_of([(larger, found)]).keys() == {"AP_large"}
+    with pytest.raises(ValueError, match=r"image 1 has 1 masks and areas \(2,\)"):
+        replace(truth, areas_px=np.zeros(2))
+
+
+def test_the_family_has_a_figure_for_another_limit_too() -> None:
+    assert [key for key in family_keys(100) if key.startswith("AR_1")] == ["AR_1", "AR_10", "AR_100"]
+    assert [key for key in family_keys(50) if key[:3] == "AR_" and key[3].isdigit()] == [
+        *("AR_1", "AR_10", "AR_50", "AR_100"),
+    ]
 
 
 def test_truth_with_unequal_lengths_is_refused() -> None:

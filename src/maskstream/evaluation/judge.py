@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container, Iterable
-from typing import Literal
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +13,24 @@ from maskstream.core.classes import Classes
 from maskstream.core.detections import Detections
 from maskstream.errors import DatasetError
 from maskstream.evaluation import instance
-from maskstream.evaluation.calibration import ECE_BINS, calibration_metrics
-from maskstream.evaluation.classification import DECISION_THRESHOLD, decision_metrics, positive_class, roc_auc
-from maskstream.evaluation.instance import Entry, ImageTruth
-from maskstream.evaluation.pixel import JACCARD_THRESHOLD, Overlap, overlap, pixel_metrics
-from maskstream.evaluation.verdict import ImageRow, Metrics, Positions, Table
+from maskstream.evaluation.average_precision import AveragePrecision, RankedMatches
+from maskstream.evaluation.image_figures import FIGURES, ImageFigures, PixelCounts, image_figures
+from maskstream.evaluation.instance import Compared, Entry, ImageTruth
+from maskstream.evaluation.object_counts import BEST, DECIDED, ObjectCounts, shares
+from maskstream.evaluation.object_matches import ranked_matches
+from maskstream.evaluation.object_store import ObjectStore, StoredImage
+from maskstream.evaluation.percentages import Percentages
+from maskstream.evaluation.pixel import JACCARD_THRESHOLD
+from maskstream.evaluation.pr_curves import pr_curves
+from maskstream.evaluation.true_objects import TrueObjects
+from maskstream.evaluation.verdict import ImageRow, Metrics, Positions, Table, Value
 
 __all__ = ["SCORE_FLOOR", "ImageTruth", "Judge", "check_pair", "judge"]
 
 SCORE_FLOOR = 0.05
 """Score down to which detections should be decoded for AP, which wants them without a threshold."""
 
-BOX_FIGURES = ("AP", "AP50")
-"""Those of boxes that are told beside the ones of masks."""
+_AP_KEYS = ("AP", "AP50", "AP75", "AR_100")
 
 
 def judge(
@@ -57,16 +61,16 @@ class Judge:
     Parameters
     ----------
     classes : the model's class names in the order of their ids, which the truth's ids follow as well.
-    score_threshold : score from which an object counts as found, in everything but AP.
+    score_threshold : score from which an object counts as found, in everything but AP and AR.
     calibration : the model's calibration, already applied in the detections; None when they are raw.
     positive : class whose percentage is judged; by default the calibration's class, else the second of two
         classes, else none.
-    max_detections : of a class in an image; the best so many count in AP.
+    max_detections : of a class in an image; the best so many count in AP and AR.
 
     Attributes
     ----------
-    results : what was found so far, in COCO's result form with 0-based class ids.
-    evaluator : name and version of what computes AP.
+    positive : the class whose percentage is judged, or None.
+    evaluator : name and version of what computes AP and AR.
 
     Raises
     ------
@@ -86,76 +90,117 @@ class Judge:
         self.classes = classes
         self.max_detections = max_detections
         self.score_threshold = score_threshold
-        self.calibration = calibration
-        self.positive = positive_class(classes, calibration, positive)
         self.evaluator = instance.evaluator_name()  # a missing package is told before the work, not after
-        self.results: list[Entry] = []
-        self._images: dict[int, Entry] = {}
-        self._truths: list[Entry] = []
-        self._overlaps: list[Overlap] = []
-        self._labels: list[bool] = []
-        self._probabilities: list[NDArray[np.float32] | None] = []
+        self._ids: dict[int, None] = {}
+        self._store = ObjectStore(len(classes))
+        self._ranked: dict[Compared, list[RankedMatches]] = {"mask": [], "box": []}
+        self._counts = ObjectCounts(score_threshold)
+        self._objects = TrueObjects(classes)
+        self._pixels = PixelCounts()
+        self._image_figures: list[ImageFigures] = []
+        self._percentages = Percentages(classes, positive, calibration)
+        self.positive = self._percentages.positive
+        self._with_detection = 0
+        self._ready: _Ready | None = None
+        self._family: dict[str, float] | None = None
+
+    @property
+    def results(self) -> Iterator[Entry]:
+        """What was found so far, in COCO's result form with 0-based class ids; see `object_store.ranked`."""
+        return self._store.results()
 
     def add(self, truth: ImageTruth, found: Detections) -> None:
-        """Judge one image. `found` should be decoded down to `SCORE_FLOOR`, best score first.
+        """Judge one image. `found` should be decoded down to `SCORE_FLOOR`.
 
         Raises
         ------
         DatasetError : the image was judged before, or its detections are of another size or other classes.
         """
-        check_pair(truth, found, self.classes, self._images)
-        above = found.select(found.scores >= self.score_threshold)
-        self._images[truth.image_id] = instance.image_entry(truth)
-        self._truths += instance.truth_entries(truth)
-        self.results += instance.result_entries(truth.image_id, found)
-        self._overlaps.append(overlap(truth.masks, above.masks, truth.size_hw))
-        self._labels.append(any(self.classes[class_id] == self.positive for class_id in truth.class_ids))
-        self._probabilities.append(above.probabilities[np.argmax(above.scores)] if len(above) else None)
+        check_pair(truth, found, self.classes, self._ids)
+        self._ids[truth.image_id] = None  # in the order they come
+        self._ready = self._family = None
+        image = StoredImage.of(truth, found)
+        self._store.add(image)
+        mask_ious, box_ious = image.ious("mask"), image.ious("box")
+        self._ranked["mask"].append(ranked_matches(image, mask_ious, self.max_detections))
+        self._ranked["box"].append(ranked_matches(image, box_ious, self.max_detections))
+        self._counts.add(image, found, mask_ious)
+        is_found = found.scores >= self.score_threshold
+        above = found.select(is_found)
+        self._objects.add(truth.name or str(truth.image_id), image, above, mask_ious[is_found])
+        self._image_figures.append(image_figures(truth.masks, above.masks, truth.size_hw))
+        self._pixels.add(self._image_figures[-1])
+        label = any(self.classes[class_id] == self.positive for class_id in truth.class_ids)
+        self._with_detection += bool(len(above))
+        self._percentages.add(label, above.probabilities[np.argmax(above.scores)] if len(above) else None)
 
     def metrics(self) -> Metrics:
         """All figures of the images so far.
 
-        - `AP`, `AP50`, `AP75`, `AP/<class>`, `AP50/<class>`: of masks, see `evaluation.instance`; `box_AP`, `box_AP50`:
-          of boxes.
-        - `mean_jaccard`, `thresholded_jaccard`, `mean_dice`: see `evaluation.pixel`.
-        - `auc`, `sensitivity`, `specificity`, `balanced_accuracy`: see `evaluation.classification`. An
-          image's percentage is the positive class's probability of its best-scored detection, 0 without
-          one; an image is positive when it shows an object of the positive class.
-        - `ece`, `brier`, `calibration_slope`, `calibration_intercept`: see `evaluation.calibration`, over
-          the `n_with_detection` images that have a percentage to show; with `_uncalibrated` behind them
-          the same of the network's own probabilities, when there is a calibration.
-        - counts, thresholds and the evaluator, and `undefined`: the figures that were left out because these
-          images do not define them (no object of a class, one class only), or "none".
+        - `AP`, `AP50`, `AP75`, `AP_small`, `AP_medium`, `AP_large`, `AR_1`, `AR_10`, `AR_100`, `AR_small`, `AR_medium`,
+          `AR_large`, `AR_<max_detections>`: of masks, see `evaluation.instance`; with `/<class>` behind them of each
+          class, with `box_` before them of boxes. An object competes in every class with its score x probability.
+        - `precision`, `recall`, `f1` at the score threshold and a mask IoU of 0.50, `best_f1` and the score that gives
+          it, `best_f1_score`: of all classes together, see `evaluation.object_counts`; the first three of each class
+          too. An object has its most probable class and its own score in these.
+        - the figures of `evaluation.image_figures`: of the pixels of all objects of an image against the background,
+          `mean_` over images, each counting once, `pooled_` over all pixels; `n_in_KEY`: images that define it.
+        - those of `evaluation.percentages` (`auc`, `sensitivity`, `specificity`, `ece` and others). An image's
+          percentage is the positive class's probability of its best-scored detection, 0 without one; an image is
+          positive when it shows an object of the positive class. Calibration is judged over the `n_with_detection`
+          images that have a percentage to show.
+        - counts, thresholds and the evaluator: `n_objects` and `n_objects/<class>` without the `n_crowds` regions that
+          are many objects; and `undefined`: the figures that were left out because these images do not define them (no
+          object of a class or size, one class only), or "none".
 
         Raises
         ------
         DatasetError : there is no image.
         """
-        if not self._images:
+        if not self._ids:
             raise DatasetError(
                 "evaluation", expected="at least one image", found="none", remedy="choose a split that holds images"
             )
-        figures: Metrics = {}
-        figures |= self._average_precision("mask")
-        figures |= {f"box_{key}": value for key, value in self._average_precision("box").items() if key in BOX_FIGURES}
-        figures |= pixel_metrics(self._overlaps)
-        figures |= self._class_metrics()
+        figures: Metrics = {**self._coco_family(), **self._counts.figures()}
+        for name, of_class in zip(self.classes, self._counts.of_classes(len(self.classes)), strict=True):
+            figures |= {f"{key}/{name}": of_class[key] for key in DECIDED if key in of_class}
+        figures |= {**self._pixels.figures(), **self._pixels.counts()}
+        figures |= self._percentages.figures()
         figures |= self._conditions()
         missing = [key for key in self._expected_keys() if key not in figures]
         figures["undefined"] = ", ".join(missing) or "none"
         return figures
 
     def headline(self, images: Positions) -> dict[str, float]:
-        """See `Verdict.headline`."""
-        return pixel_metrics([self._overlaps[position] for position in images]) if len(images) else {}
+        """See `Verdict.headline`: `AP`, `AP50`, `AP75`, `box_AP`, `box_AP50`, `precision`, `recall`, `f1`, and those of
+        pixels and percentages.
+        """
+        if not len(images):
+            return {}
+        ready, times = self._prepare(), np.bincount(images, minlength=len(self._ids))
+        of_masks, of_boxes = ready.masks.figures(times), ready.boxes.figures(times)
+        figures: dict[str, float] = {key: of_masks[key] for key in ("AP", "AP50", "AP75") if key in of_masks}
+        figures |= {f"box_{key}": of_boxes[key] for key in ("AP", "AP50") if key in of_boxes}
+        figures |= shares(*(times @ ready.counts).tolist())
+        return figures | self._pixels.figures(images) | self._percentages.headline(images)
 
     def image_rows(self) -> list[ImageRow]:
-        """`jaccard` and `dice` of each image."""
-        return [{"jaccard": image.jaccard, "dice": image.dice} for image in self._overlaps]
+        """Pixel figures of each image, numbers of objects (`n_truth`, `n_found`, `n_hit`), `percentage` and `label`."""
+        parts = zip(self._image_figures, self._objects.image_rows(), self._percentages.image_rows(), strict=True)
+        return [pixels.row() | counts | percentage for pixels, counts, percentage in parts]
 
     def tables(self) -> list[Table]:
-        """None yet."""
-        return []
+        """`classes`, `objects`, `pr_curve`, `threshold`, `confusion`, and those of the percentages."""
+        if not self._ids:
+            return []
+        return [
+            self._class_table(),
+            self._objects.objects(),
+            pr_curves(self._prepare().masks, self.classes),
+            Table.of("threshold", self._counts.thresholds(), columns=("score", *DECIDED)),
+            self._objects.confusion(),
+            *self._percentages.tables(),
+        ]
 
     def percentages(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The positive class's probability and the label, each (n,), of the images with a detection.
@@ -166,83 +211,71 @@ class Judge:
         ------
         DatasetError : the classes have no positive one.
         """
-        if self.positive is None:
-            raise DatasetError(
-                "positive class",
-                expected=f"one of {', '.join(self.classes)}",
-                found="none chosen",
-                remedy="name the class whose percentage matters",
-            )
-        detected = np.array([p is not None for p in self._probabilities], bool)
-        label = np.array(self._labels, bool)[detected]
-        return self._shown()[:, self.classes.index(self.positive)].astype(np.float64), label
+        return self._percentages.percentages()
 
-    def _shown(self) -> NDArray[np.float32]:
-        """Class probabilities of the best-scored detection of each image that has one, (n, c)."""
-        shown = [p for p in self._probabilities if p is not None]
-        return np.array(shown, np.float32).reshape(-1, len(self.classes))
+    def _coco_family(self) -> dict[str, float]:
+        if self._family is None:
+            entries, limit = self._store.entries, self.max_detections
+            of_masks = instance.coco_figures(entries, self.classes, of="mask", max_detections=limit)
+            of_boxes = instance.coco_figures(entries, self.classes, of="box", max_detections=limit)
+            of_classes = {f"{key}/{name}" for key in instance.family_keys(limit) for name in self.classes}
+            self._family = of_masks | {f"box_{key}": of_boxes[key] for key in of_boxes if key not in of_classes}
+        return self._family
 
-    def _average_precision(self, of: Literal["mask", "box"]) -> dict[str, float]:
-        images = list(self._images.values())
-        return instance.average_precision(
-            images, self._truths, self.results, self.classes, of=of, max_detections=self.max_detections
-        )
+    def _prepare(self) -> _Ready:
+        if self._ready is None:
+            ids, n_classes = list(self._ids), len(self.classes)
+            masks, boxes = (AveragePrecision(self._ranked[of], ids, n_classes) for of in ("mask", "box"))
+            self._ready = _Ready(masks, boxes, self._counts.per_image())
+        return self._ready
 
-    def _class_metrics(self) -> dict[str, float]:
-        if self.positive is None:
-            return {}
-        shown, shown_label = self.percentages()
-        label = np.array(self._labels)
-        percentage = np.zeros(len(label))
-        percentage[[p is not None for p in self._probabilities]] = shown
-        figures = {}
-        if label.any() and not label.all():
-            figures = {"auc": roc_auc(percentage, label), **decision_metrics(percentage, label)}
-        if len(shown):
-            figures |= calibration_metrics(shown, shown_label)
-        if len(shown) and self.calibration is not None:
-            raw = self.calibration.undo(self._shown(), self.classes)[:, self.classes.index(self.positive)]
-            before = calibration_metrics(raw.astype(np.float64), shown_label)
-            figures |= {f"{key}_uncalibrated": value for key, value in before.items()}
-        return figures
+    def _class_table(self) -> Table:
+        """`classes`, a row each; a cell is empty where the images do not define the figure."""
+        family, decided = self._coco_family(), self._counts.of_classes(len(self.classes))
+        columns = ("class", "n_objects", *_AP_KEYS, *DECIDED, *BEST)
+        rows: list[dict[str, Value]] = [
+            {"class": name, "n_objects": count, **{key: family.get(f"{key}/{name}") for key in _AP_KEYS}, **of_class}
+            for name, count, of_class in zip(self.classes, self._store.objects_per_class(), decided, strict=True)
+        ]
+        return Table.of("classes", rows, columns)
 
     def _conditions(self) -> Metrics:
-        without = sum(p is None for p in self._probabilities)
-        conditions: Metrics = {
-            "n_pictures": len(self._images),
-            "n_objects": len(self._truths),
-            **self._objects_per_class(),
-            "n_with_detection": len(self._images) - without,
-            "n_without_detection": without,
+        objects = self._store.objects_per_class()
+        return {
+            "n_pictures": len(self._ids),
+            "n_objects": sum(objects),
+            **{f"n_objects/{name}": count for name, count in zip(self.classes, objects, strict=True)},
+            "n_crowds": self._store.crowds(),
+            "n_with_detection": self._with_detection,
+            "n_without_detection": len(self._ids) - self._with_detection,
             "score_threshold": self.score_threshold,
             "jaccard_threshold": JACCARD_THRESHOLD,
             "max_detections": self.max_detections,
             "evaluator": self.evaluator,
+            **self._percentages.conditions(),
         }
-        if self.positive is not None:
-            conditions |= {
-                "n_positive": sum(self._labels),
-                "positive_class": self.positive,
-                "decision_threshold": DECISION_THRESHOLD,
-                "ece_bins": ECE_BINS,
-                "calibration": "none" if self.calibration is None else "temperature and bias",
-            }
-        return conditions
-
-    def _objects_per_class(self) -> dict[str, int]:
-        counts = Counter(entry["category_id"] for entry in self._truths)
-        return {f"n_objects/{name}": counts[class_id] for class_id, name in enumerate(self.classes)}
 
     def _expected_keys(self) -> list[str]:
-        keys = ["AP", "AP50", "AP75", *(f"{key}/{name}" for name in self.classes for key in ("AP", "AP50"))]
-        keys += [f"box_{key}" for key in BOX_FIGURES]
-        if self.positive is None:
-            return keys
-        calibration = ["ece", "brier", "calibration_slope", "calibration_intercept"]
-        keys += ["auc", "sensitivity", "specificity", "balanced_accuracy", *calibration]
-        if self.calibration is not None:
-            keys += [f"{key}_uncalibrated" for key in calibration]
-        return keys
+        family = instance.family_keys(self.max_detections)
+        return [
+            *family,
+            *(f"{key}/{name}" for name in self.classes for key in family),
+            *(f"box_{key}" for key in family),
+            *DECIDED,
+            *BEST,
+            *(f"{key}/{name}" for name in self.classes for key in DECIDED),
+            *FIGURES,
+            *self._percentages.expected_keys(),
+        ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ready:
+    """What `headline` needs, sorted and counted; `counts` is of the hits, found and true objects of each image."""
+
+    masks: AveragePrecision
+    boxes: AveragePrecision
+    counts: NDArray[np.int64]
 
 
 def check_pair(truth: ImageTruth, found: Detections, classes: Classes, judged: Container[int]) -> None:
