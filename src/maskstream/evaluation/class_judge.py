@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,15 +12,9 @@ from maskstream.core.classification import Classification
 from maskstream.errors import DatasetError
 from maskstream.evaluation import class_tables
 from maskstream.evaluation.calibration import ECE_BINS, expected_calibration_error
-from maskstream.evaluation.classification import (
-    brier_score_of_all,
-    called_metrics,
-    confusion_matrix,
-    log_loss,
-)
-from maskstream.evaluation.coverage import RiskCoverage
+from maskstream.evaluation.classification import brier_score_of_all, called_metrics, log_loss
+from maskstream.evaluation.classified_images import ClassifiedImages
 from maskstream.evaluation.percentages import Percentages
-from maskstream.evaluation.ranking import Ranking
 from maskstream.evaluation.verdict import ImageRow, Metrics, Positions, Table
 
 SUM_TOLERANCE = 0.01
@@ -31,39 +23,6 @@ SUM_TOLERANCE = 0.01
 _AREAS = ("auc", "pr_auc")
 _MEANS = (*_AREAS, "balanced_accuracy")
 """Means over the classes where there are more than two; of two they are those of the positive one."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Images:
-    """True class ids (n,) and probabilities (n, c), and what follows from them."""
-
-    truth: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-
-    @property
-    def called(self) -> NDArray[np.int64]:
-        ids: NDArray[np.int64] = self.probabilities.argmax(axis=1)
-        return ids
-
-    @property
-    def sure(self) -> NDArray[np.float64]:
-        """Probability of the called class."""
-        highest: NDArray[np.float64] = self.probabilities.max(axis=1).astype(np.float64)
-        return highest
-
-    def counts(self) -> NDArray[np.int64]:
-        return confusion_matrix(self.truth, self.called, self.probabilities.shape[1])
-
-    def risk_coverage(self) -> RiskCoverage:
-        return RiskCoverage.of(self.sure, self.called != self.truth)
-
-    def rankings(self, classes: Classes) -> dict[str, Ranking]:
-        """Of each class against the rest, where there are both."""
-        return {
-            name: Ranking.of(self.probabilities[:, column].astype(np.float64), self.truth == column)
-            for column, name in enumerate(classes)
-            if 0 < np.count_nonzero(self.truth == column) < len(self.truth)
-        }
 
 
 class ClassJudge:
@@ -88,7 +47,7 @@ class ClassJudge:
         self._percentages = Percentages(classes, positive, calibration)
         self.positive = self._percentages.positive
         self._rows: dict[str, tuple[int, NDArray[np.float32]]] = {}
-        self._all: _Images | None = None
+        self._all: ClassifiedImages | None = None
 
     def add(self, name: str, class_id: int, answer: Classification) -> None:
         """Take one image: its name, the id of its true class, and what the model says.
@@ -163,7 +122,7 @@ class ClassJudge:
         if not len(images):
             return {}
         every = self._images()
-        chosen = _Images(every.truth[images], every.probabilities[images])
+        chosen = ClassifiedImages(every.truth[images], every.probabilities[images])
         return self._figures(chosen, self._percentages.headline(images))
 
     def image_rows(self) -> list[ImageRow]:
@@ -209,39 +168,28 @@ class ClassJudge:
         self._images()
         return self._percentages.percentages()
 
-    def _images(self) -> _Images:
+    def _images(self) -> ClassifiedImages:
         if not self._rows:
             raise DatasetError(
                 "evaluation", expected="at least one image", found="none", remedy="choose a split that holds images"
             )
         if self._all is None:
             truth, probabilities = zip(*self._rows.values(), strict=True)
-            self._all = _Images(np.array(truth, np.int64), np.stack(probabilities))
+            self._all = ClassifiedImages(np.array(truth, np.int64), np.stack(probabilities))
         return self._all
 
-    def _figures(self, images: _Images, of_positive: dict[str, float]) -> dict[str, float]:
+    def _figures(self, images: ClassifiedImages, of_positive: dict[str, float]) -> dict[str, float]:
         """Figures of all classes, and beside them the positive one's."""
         figures = called_metrics(images.counts(), self.classes)
         figures["log_loss"] = log_loss(images.probabilities, images.truth)
         figures["aurc"] = images.risk_coverage().area()
         if len(self.classes) != 2:
             of_positive = {key: value for key, value in of_positive.items() if key not in _MEANS}
-            figures |= self._areas(images)
+            figures |= images.areas(self.classes)
         if self.positive is None:
             figures["ece"] = expected_calibration_error(images.sure, images.called == images.truth)
             figures["brier"] = brier_score_of_all(images.probabilities, images.truth)
         return of_positive | figures
-
-    def _areas(self, images: _Images) -> dict[str, float]:
-        """Areas of each class against the rest, where there are both, and their mean, where all are."""
-        rankings = images.rankings(self.classes)
-        auc = {f"auc/{name}": ranking.roc_auc() for name, ranking in rankings.items()}
-        pr_auc = {f"pr_auc/{name}": ranking.pr_auc() for name, ranking in rankings.items()}
-        figures = auc | pr_auc
-        if rankings and len(rankings) == len(self.classes):
-            figures["auc"] = float(np.mean(list(auc.values())))
-            figures["pr_auc"] = float(np.mean(list(pr_auc.values())))
-        return figures
 
     def _expected_keys(self) -> list[str]:
         keys = ["accuracy", "balanced_accuracy", *(f"sensitivity/{name}" for name in self.classes)]

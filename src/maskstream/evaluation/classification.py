@@ -1,4 +1,7 @@
-"""How well class probabilities tell images apart: one class against the rest, and all classes at once."""
+"""How good decisions about images are: of one class against the rest, and of all classes at once.
+
+Areas under curves and operating points are in `evaluation.ranking`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from numpy.typing import NDArray
 from maskstream.core.calibration import Calibration
 from maskstream.core.classes import Classes
 from maskstream.errors import DatasetError
-from maskstream.evaluation.ranking import Ranking
 
 DECISION_THRESHOLD = 0.5
 """Probability from which an image is called positive in `balanced_accuracy`."""
@@ -33,21 +35,6 @@ def positive_class(classes: Classes, calibration: Calibration | None, positive: 
             remedy="name one of the model's classes",
         )
     return positive
-
-
-def roc_auc(probability: NDArray[np.float64], label: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve: the share of (positive, negative) pairs in the right order, ties half.
-
-    Parameters
-    ----------
-    probability : (n,) any score that grows with the belief in the positive class.
-    label : (n,) bool, true for positive.
-
-    Raises
-    ------
-    ValueError : one of the two classes is missing; no pair, no area.
-    """
-    return Ranking.of(probability, label).roc_auc()
 
 
 def decision_metrics(probability: NDArray[np.float64], label: NDArray[np.bool_]) -> dict[str, float]:
