@@ -222,6 +222,74 @@ def test_equals_scikit_learn_on_label_maps(seed: int, images: int) -> None:
     assert figures["mean_pixel_accuracy"] == pytest.approx(accuracy)  # images of one size
 
 
+def test_tables_tell_of_each_class_and_what_it_was_called() -> None:
+    verdict = RegionJudge(CLASSES)
+    verdict.add(truth_of(0, LUNG), found_of(WIDE))
+    verdict.add(truth_of(1, BOTH), found_of(["LL..LL", "LL....", "......", "......"]))
+    classes, confusion = verdict.tables()
+    figures = verdict.metrics()
+    assert (classes.name, classes.columns) == ("classes", ("class", "n_images", *FIGURES))
+    lung, heart = (dict(zip(classes.columns, row, strict=True)) for row in classes.rows)
+    assert (lung["class"], lung["n_images"], heart["class"], heart["n_images"]) == ("lung", 2, "heart", 1)
+    for name, row in (("lung", lung), ("heart", heart)):
+        assert {key: row[key] for key in FIGURES} == {key: figures.get(f"{key}/{name}") for key in FIGURES}
+    assert (heart["mean_jaccard"], heart["mean_hausdorff95_px"]) == (0, None)
+    assert (confusion.name, confusion.columns) == ("confusion", ("truth", "called", "count"))
+    assert {(truth, called): count for truth, called, count in confusion.rows} == {
+        ("lung", "lung"): 8,
+        ("lung", "heart"): 0,
+        ("lung", "background"): 0,
+        ("heart", "lung"): 2,
+        ("heart", "heart"): 0,
+        ("heart", "background"): 2,
+        ("background", "lung"): 2,
+        ("background", "heart"): 0,
+        ("background", "background"): 34,
+    }
+
+
+@pytest.mark.parametrize(
+    "truth, found, counts",
+    [
+        ("B", "B", {"lung lung": 1, "heart heart": 1}),
+        ("B", "L", {"lung lung": 1, "heart background": 1}),
+        ("B", ".", {"lung background": 1, "heart background": 1}),
+        ("L", "B", {"lung lung": 1, "background heart": 1}),
+        (".", "B", {"background lung": 1, "background heart": 1}),
+    ],
+)
+def test_pixels_of_several_classes_in_the_confusion(truth: str, found: str, counts: dict[str, int]) -> None:
+    verdict = RegionJudge(CLASSES)
+    verdict.add(truth_of(0, [truth]), found_of([found]))
+    _, confusion = verdict.tables()
+    assert {f"{row[0]} {row[1]}": row[2] for row in confusion.rows if row[2]} == counts
+
+
+def test_any_choice_of_images_and_a_row_for_each() -> None:
+    pairs = [(LUNG, WIDE), (BOTH, LUNG), (NOTHING, NOTHING), (LUNG, NOTHING)]
+    verdict = RegionJudge(CLASSES)
+    for image_id, (truth, found) in enumerate(pairs):
+        verdict.add(truth_of(image_id, truth), found_of(found))
+    figures = verdict.metrics()
+    everything = verdict.headline(np.arange(4))
+    assert everything == {key: figures[key] for key in everything}
+    assert set(figures) - set(everything) == {key for key in figures if key.startswith("n_")} | {
+        "score_threshold",
+        "jaccard_threshold",
+        "evaluator",
+        "undefined",
+    }
+    chosen = [1, 1, 3]
+    alone = judged(*[pairs[position] for position in chosen])
+    headline = verdict.headline(np.array(chosen))
+    assert headline == pytest.approx({key: alone[key] for key in headline})
+    assert verdict.headline(np.array([], np.int64)) == {}
+    rows = verdict.image_rows()
+    assert [row["jaccard"] for row in rows] == pytest.approx([4 / 6, 4 / 8, 1, 0])
+    assert [row["hausdorff95_px"] is None for row in rows] == [False, False, True, True]
+    assert [row["jaccard/heart"] for row in rows] == [None, 0, None, None]
+
+
 def test_refuses_what_cannot_be_judged() -> None:
     verdict = RegionJudge(CLASSES)
     with pytest.raises(DatasetError, match="at least one image"):
