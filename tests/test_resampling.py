@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskstream.errors import DatasetError
-from maskstream.evaluation.classification import roc_auc
 from maskstream.evaluation.direction import better
+from maskstream.evaluation.ranking import Ranking
 from maskstream.evaluation.resampling import (
     Headline,
     Interval,
@@ -67,7 +67,7 @@ def _two_normals(rng: np.random.Generator) -> tuple[Headline, list[str], float]:
     """Percentages of two classes one standard deviation apart: the area is Phi(1 / sqrt 2)."""
     label = np.arange(90) % 3 == 0
     shown = rng.normal(label.astype(float), 1)
-    return lambda i: {"mean_jaccard": roc_auc(shown[i], label[i])}, _own_groups(90), 0.7602499
+    return lambda i: {"mean_jaccard": Ranking.of(shown[i], label[i]).roc_auc()}, _own_groups(90), 0.7602499
 
 
 @pytest.mark.parametrize("simulated", [_normal, _two_normals])
