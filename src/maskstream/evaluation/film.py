@@ -33,8 +33,8 @@ OF_CLASSES = ("percentage_jitter", "frame_class_accuracy", "track_class_accuracy
 class VideoEvaluation:
     """Takes the frames of videos one at a time, each with what was found in it, and knows the figures of all videos.
 
-    Each video is tracked as `maskstream segment` does; of a semantic model each region is an object. Whether two objects
-    are the same is a matter of their pixels; classes are judged apart.
+    Each video is tracked as `maskstream segment` does; of a semantic model each region is an object. Whether two
+    objects are the same is a matter of their pixels; classes are judged apart.
 
     Parameters
     ----------
