@@ -6,7 +6,7 @@ over images as in task 1 of the ISIC 2018 challenge (N. Codella et al., arXiv:19
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,17 +89,3 @@ def overlap_of(truth: NDArray[np.bool_], found: NDArray[np.bool_], image_px: int
         found_px=int(np.count_nonzero(found)),
         image_px=truth.size if image_px is None else image_px,
     )
-
-
-def pixel_metrics(overlaps: Iterable[Overlap]) -> dict[str, float]:
-    """`mean_jaccard`, `thresholded_jaccard` and `mean_dice`: means over images, each image counting once.
-
-    Raises
-    ------
-    ValueError : there is no image.
-    """
-    rows = [(image.jaccard, image.thresholded_jaccard, image.dice) for image in overlaps]
-    if not rows:
-        raise ValueError("pixel metrics need at least one image")
-    jaccard, thresholded, dice = np.mean(rows, axis=0).tolist()
-    return {"mean_jaccard": jaccard, "thresholded_jaccard": thresholded, "mean_dice": dice}
