@@ -95,7 +95,7 @@ class AveragePrecision:
         before, after = totals[self._hits.starts[:-1]], totals[self._hits.starts[1:]]
         before, after = (part.reshape(self._thresholds, self._n_classes)[:, defined] for part in (before, after))
         # a recall is reached at the first hit that makes the number of hits large enough
-        needed = before[:, :, None] + _hits_for_recalls(n_true[defined])
+        needed = before[:, :, None] + hits_for_recalls(n_true[defined])
         reached = needed <= after[:, :, None]
         places = np.minimum(np.searchsorted(found, needed), max(len(found) - 1, 0))
         at_recalls = np.where(reached, precision[places], 0.0) if len(found) else np.zeros(reached.shape)
@@ -167,7 +167,7 @@ def _up_to_last_hit(class_ids: Ints, hits: Ints, n_classes: int) -> NDArray[np.b
     return kept
 
 
-def _hits_for_recalls(n_true: Ints) -> Ints:
+def hits_for_recalls(n_true: Ints) -> Ints:
     """For each number of true objects, (n,), the fewest hits that reach each of `RECALLS`, (n, 101); at least one.
 
     Reached as COCO compares it: two floating-point numbers, so that 7 of 100 do not reach a recall of 0.07.
