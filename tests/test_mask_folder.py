@@ -250,6 +250,17 @@ def test_levels_could_be_classes_or_objects(tmp_path: Path) -> None:
         read(tmp_path, mask_kind="semantic")
 
 
+def test_an_object_of_a_film_keeps_its_colour_as_its_track(tmp_path: Path) -> None:
+    for number, levels in enumerate((LEVELS, np.where(LEVELS == 2, 2, 0).astype(np.uint8), LEVELS)):
+        picture(np.zeros((*LEVELS.shape, 3), np.uint8), tmp_path / "images" / "swan" / f"{number:04}.png")
+        picture(levels, tmp_path / "masks" / "swan" / f"{number:04}.png")
+    dataset = read(tmp_path, mask_kind="instance-colour", classes=("bird",))
+    tracks = [[annotation.attributes["track_id"] for annotation in image.annotations] for image in dataset.images]
+    assert tracks == [[1, 2], [2], [1, 2]]
+    single = read(folder_of_masks(tmp_path / "single", LEVELS), mask_kind="instance-colour", classes=("bird",))
+    assert [annotation.attributes for annotation in single.images[0].annotations] == [{}, {}]
+
+
 def test_single_objects_in_16_bits_and_in_a_folder_that_says_so(tmp_path: Path) -> None:
     deep = LEVELS.astype(np.uint16) * 300
     dataset = read(folder_of_masks(tmp_path, deep, masks_in="instance_masks"))

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from maskstream.core import masks
 from maskstream.core.masks import CroppedMask
@@ -105,15 +106,19 @@ def _read_image(
     image_id, image = numbered
     size_hw = read_size_hw(image.path)
     split_parts = split_parts and meaning.kind is not MaskKind.INSTANCE_COLOUR
-    by_class: list[tuple[int, CroppedMask]] = []
+    by_class: list[tuple[int, CroppedMask, dict[str, Any]]] = []
+    in_video = image.name in videos and meaning.kind is MaskKind.INSTANCE_COLOUR
     answers: list[Objects] = []
     for mask in image.masks:
         pixels = meaning.read(mask.path)
         if pixels.size_hw != size_hw:
             raise size_mismatch(mask.path, expected_hw=size_hw, found_hw=pixels.size_hw)
         answers.append(meaning.objects(pixels))
-        classed = ((meaning.class_id(code, mask, image.name), found) for code, found in answers[-1].found)
-        by_class.extend((class_id, found) for class_id, found in classed if class_id is not None)
+        for code, found in answers[-1].found:
+            class_id = meaning.class_id(code, mask, image.name)
+            if class_id is not None:
+                # in a film an object keeps its colour from frame to frame
+                by_class.append((class_id, found, {"track_id": code} if in_video else {}))
     ignored = masks.crop(masks.union([answer.ignored for answer in answers], size_hw))
     record = ImageRecord(
         image_id=image_id,
@@ -121,8 +126,8 @@ def _read_image(
         path=image.path,
         stated_size_hw=size_hw,
         annotations=tuple(
-            Annotation.from_mask(class_id, part, size_hw)
-            for class_id, found in by_class
+            Annotation.from_mask(class_id, part, size_hw, attributes)
+            for class_id, found, attributes in by_class
             for part in (parts(found) if split_parts else [found])
         ),
         group=videos.get(image.name),
