@@ -81,10 +81,17 @@ def test_hausdorff_equals_the_distances_of_all_pairs(truth: Mask, found: Mask) -
     assert hausdorff95_px(truth, found) == pytest.approx(reference_hausdorff95(truth, found), abs=1e-12)
 
 
-@pytest.mark.parametrize("many_pixels", [0, 10**9], ids=["tree of points", "distance transform"])
+@pytest.mark.parametrize(
+    "many_pixels, small_tolerance_px",
+    [(0, 0), (10**9, 0), (0, 10)],
+    ids=["tree of points", "distance transform", "grown by a disk"],
+)
 @pytest.mark.parametrize("seed", range(3))
-def test_both_ways_to_measure_are_exact(many_pixels: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_ways_to_measure_are_exact(
+    many_pixels: int, small_tolerance_px: int, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(boundary, "MANY_PIXELS", many_pixels)
+    monkeypatch.setattr(boundary, "SMALL_TOLERANCE_PX", small_tolerance_px)
     truth, found = blobs(seed, (90, 120))
     radius = int(default_tolerance_px(truth.shape))
     assert boundary_f(truth, found) == pytest.approx(davis_f(truth, found, radius), abs=1e-12)
@@ -161,4 +168,4 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.spatial", None)
     monkeypatch.setattr(boundary, "MANY_PIXELS", 0)  # as in an image much larger than its outlines are long
     with pytest.raises(MissingDependency, match=r"the package scipy.*maskstream\[evaluate\]"):
-        boundary_f(BLOCK, BLOCK)
+        hausdorff95_px(BLOCK, BLOCK)
