@@ -20,7 +20,7 @@ class BrightAnswers:
 
     name, classes, calibration = "bright", CLASSES, None
     facts: dict[str, str] = {"model": "bright"}  # noqa: RUF012 (the protocol's attribute)
-    score_threshold, max_detections = 0.5, 100
+    score_threshold, score_floor, max_detections = 0.5, 0.05, 100
 
     def __init__(self, task: Literal["instance", "semantic"] = "instance") -> None:
         self.task = task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from maskstream.data.dataset import Dataset
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
 from maskstream.evaluation.corruptions import CORRUPTIONS
-from maskstream.evaluation.robustness import COLUMNS, Settings, chosen, robustness
+from maskstream.evaluation.evaluate import Evaluation, evaluation_of
+from maskstream.evaluation.robustness import COLUMNS, chosen, robustness
 
 BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
 
@@ -33,6 +35,10 @@ def _images(folder: Path, count: int = 6) -> Dataset:
     return dataset(folder, images)
 
 
+def _fresh(answers: BrightAnswers | RedAnswers, data: Dataset, **how: Any) -> Callable[[], Evaluation]:
+    return lambda: evaluation_of(answers, data, **how)
+
+
 def _rows(table: Any) -> list[dict]:
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
@@ -42,7 +48,9 @@ def test_every_corruption_stands_beside_the_clean_figures(tmp_path: Path) -> Non
     told: list[int] = []
     some = [BY_NAME[name] for name in ("darker", "rotation", "jpeg")]
     answers = BrightAnswers("semantic")
-    table = robustness(answers, data, data.images, corruptions=some, on_progress=lambda done, total: told.append(done))
+    table = robustness(
+        _fresh(answers, data), data.images, corruptions=some, on_progress=lambda done, total: told.append(done)
+    )
     assert (table.name, table.columns) == ("robustness", COLUMNS)
     rows = {(r["corruption"], r["severity"]): r for r in _rows(table) if r["figure"] == "mean_jaccard"}
     assert len(rows) == 10
@@ -62,16 +70,15 @@ def test_every_corruption_stands_beside_the_clean_figures(tmp_path: Path) -> Non
 
 def test_the_judgement_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
     data = _images(tmp_path, 2)
-    table = robustness(
-        BrightAnswers("semantic"), data, data.images, settings=Settings(score_threshold=0.95), corruptions=[]
-    )
+    strict = _fresh(BrightAnswers("semantic"), data, score_threshold=0.95)
+    table = robustness(strict, data.images, corruptions=[])
     (row,) = [row for row in _rows(table) if row["figure"] == "mean_jaccard"]
     assert row["value"] == 0.0
 
 
 def test_classifiers_are_tried_as_well(tmp_path: Path) -> None:
     data = _images(tmp_path)
-    table = robustness(RedAnswers(), data, data.images, corruptions=[BY_NAME["hue"]])
+    table = robustness(_fresh(RedAnswers(), data), data.images, corruptions=[BY_NAME["hue"]])
     found = {(row["corruption"], row["severity"]) for row in _rows(table) if row["figure"] == "accuracy"}
     assert found == {("clean", 0), ("hue", 1), ("hue", 2), ("hue", 3)}
 
@@ -89,7 +96,7 @@ def test_images_are_drawn_by_chance_and_kept_in_order() -> None:
 def test_no_image_is_an_error(tmp_path: Path) -> None:
     data = _images(tmp_path, 1)
     with pytest.raises(DatasetError, match="robustness: expected at least one image"):
-        robustness(BrightAnswers("semantic"), data, [])
+        robustness(_fresh(BrightAnswers("semantic"), data), [])
 
 
 def test_images_in_which_nothing_is_found_are_judged(tmp_path: Path) -> None:
@@ -98,5 +105,5 @@ def test_images_in_which_nothing_is_found_are_judged(tmp_path: Path) -> None:
             return Detections.empty(self.classes, record.size_hw)
 
     data = _images(tmp_path, 2)
-    table = robustness(Nothing("semantic"), data, data.images, corruptions=[BY_NAME["blur"]])
+    table = robustness(_fresh(Nothing("semantic"), data), data.images, corruptions=[BY_NAME["blur"]])
     assert {row["value"] for row in _rows(table) if row["figure"] == "mean_jaccard"} == {0.0}

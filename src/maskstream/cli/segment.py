@@ -11,8 +11,11 @@ from rich.console import Console
 from maskstream.cli.new_folder import new_folder
 from maskstream.cli.progress import progress_bar
 from maskstream.errors import OutputError
+from maskstream.inference.load import load_model
+from maskstream.media.sources import open_source
 from maskstream.pipeline import run
 from maskstream.reports.run_report import write_run_report
+from maskstream.reports.why_tracks import explain_tracks
 
 RUNS = Path("runs") / "segment"
 EXIT_INTERRUPTED = 130
@@ -30,6 +33,10 @@ def segment(
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Segment each n-th frame only.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    why: Annotated[
+        bool,
+        typer.Option("--why", help="Map what the first tracks' percentages rest on; 50 to 120 runs of the model each."),
+    ] = False,
 ) -> None:
     """Segment, track and measure; write overlay, detections.jsonl, tracks.csv, summary.json and report.html."""
     if resume and out is None:
@@ -38,12 +45,16 @@ def segment(
         )
     folder = out or new_folder(RUNS, source)
     console = Console(stderr=True)
-    with progress_bar("segmenting", "fps", console) as on_frame:
-        try:
-            run(source, folder, model, score=score, every=every, resume=resume, on_frame=on_frame)
-        except KeyboardInterrupt:
-            again = f"the same command with --out {folder} --resume goes on"
-            console.print(f"stopped; what is finished is kept, and {again}", highlight=False, soft_wrap=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+    segmenter = load_model(model)
+    try:
+        with progress_bar("segmenting", "fps", console) as on_frame:
+            run(source, folder, segmenter, score=score, every=every, resume=resume, on_frame=on_frame)
+        if why:
+            with progress_bar("mapping", "tracks/s", console) as on_track, open_source(source) as frames:
+                explain_tracks(folder, segmenter, frames, on_track)
+    except KeyboardInterrupt:
+        again = f"the same command with --out {folder} --resume goes on"
+        console.print(f"stopped; what is finished is kept, and {again}", highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     report = write_run_report(folder)
     console.print(f"report: {report}", highlight=False, soft_wrap=True, markup=False)

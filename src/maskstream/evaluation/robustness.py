@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from maskstream.core.parallel import OnProgress
-from maskstream.data.dataset import Dataset
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
-from maskstream.evaluation.answers import Answers
 from maskstream.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupted
-from maskstream.evaluation.evaluate import Evaluation, evaluation_of
-from maskstream.evaluation.judge import SCORE_FLOOR
+from maskstream.evaluation.evaluate import Evaluation
 from maskstream.evaluation.resampling import Difference, paired_differences
 from maskstream.evaluation.verdict import ImageRow, Table
 
@@ -23,28 +19,10 @@ RESAMPLES = 200
 COLUMNS = ("corruption", "severity", "level", "figure", "value", "n_images", "drop", "drop_low", "drop_high")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How answers are judged; the same as in the evaluation that this one goes with.
-
-    Attributes
-    ----------
-    score_threshold : score from which an object or region counts as found; None: the answers' own.
-    score_floor : score down to which objects are ranked for AP.
-    positive : class whose percentage is judged; None: as in `evaluation_of`.
-    """
-
-    score_threshold: float | None = None
-    score_floor: float = SCORE_FLOOR
-    positive: str | None = None
-
-
 def robustness(
-    answers: Answers,
-    dataset: Dataset,
+    fresh: Callable[[], Evaluation],
     records: Sequence[ImageRecord],
     *,
-    settings: Settings | None = None,
     corruptions: Sequence[Corruption] = CORRUPTIONS,
     seed: int = 0,
     on_progress: OnProgress | None = None,
@@ -53,7 +31,8 @@ def robustness(
 
     Parameters
     ----------
-    answers : those of a model, which is asked about the corrupted images; answers from a file cannot know them.
+    fresh : makes an evaluation that has no image yet. Its answers must be those of a model, which looks at the
+        corrupted images; answers from a file know nothing of them.
     records : the images, all of them judged `1 + 3 * len(corruptions)` times.
     seed : of what is drawn by chance in images, and of the resamples.
     on_progress : told how many answers there are, and how many there will be.
@@ -72,19 +51,12 @@ def robustness(
         raise DatasetError(
             "robustness", expected="at least one image", found="none", remedy="choose a split that holds images"
         )
-    settings = settings or Settings()
     total = len(records) * (1 + len(SEVERITIES) * len(corruptions))
     done = 0
 
     def judged(images: Sequence[ImageRecord]) -> Evaluation:
         nonlocal done
-        evaluation = evaluation_of(
-            answers,
-            dataset,
-            score_threshold=settings.score_threshold,
-            score_floor=settings.score_floor,
-            positive=settings.positive,
-        )
+        evaluation = fresh()
         for image in images:
             evaluation.add(image)
             done += 1

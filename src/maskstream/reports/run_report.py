@@ -14,6 +14,8 @@ from maskstream.reports.histories import read_histories
 from maskstream.reports.markdown import to_html
 from maskstream.reports.page import write_page
 from maskstream.reports.read_run import TRACK_LIMIT, FinishedRun, read_run
+from maskstream.reports.why_pictures import NOTE
+from maskstream.reports.why_tracks import embedded_reasons
 
 OPEN_CARDS = 12
 """Cards shown open; with more tracks the others open on demand, so that the page stays short."""
@@ -23,6 +25,7 @@ _FILES = {
     "overlay": "the pictures with everything drawn over them",
     "detections.jsonl": "every object of every frame with its mask, one frame a line",
     "tracks.csv": "one row an object: times, size, percentages, intervals",
+    "why": "what each percentage rests on, a picture an object",
     "run.json": "what the run began with",
     "summary.json": "the facts of this page, for programs",
 }
@@ -31,8 +34,8 @@ _FILES = {
 def write_run_report(run_dir: Path) -> Path:
     """Write `report.html` into a finished run folder.
 
-    Reads `summary.json`, `tracks.csv`, `detections.jsonl` and `overlay.mp4` or `overlay/*.jpg`. The page
-    holds its pictures, style and script; a film above `embedded.FILM_LIMIT_BYTES` is referred to instead.
+    Reads `summary.json`, `tracks.csv`, `detections.jsonl`, `overlay.mp4` or `overlay/*.jpg`, and `why/` if it is there.
+    The page holds its pictures, style and script; a film above `embedded.FILM_LIMIT_BYTES` is referred to instead.
     Memory does not grow with the length of the run.
 
     Parameters
@@ -64,6 +67,8 @@ def _content(run: FinishedRun) -> dict[str, Any]:
         "cards": [
             make_card(run, track, histories[track.track_id], cuts.by_track.get(track.track_id)) for track in run.tracks
         ],
+        "reasons": embedded_reasons(run.path),
+        "reasons_note": NOTE,
         "open_cards": OPEN_CARDS,
         "track_limit": TRACK_LIMIT,
         "more_tracks": sum(run.tracks_per_class.values()) - len(run.tracks),

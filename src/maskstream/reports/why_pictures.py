@@ -13,12 +13,14 @@ from maskstream.draw.overlay import smooth_outlines
 from maskstream.draw.palette import BLACK, WHITE, Rgb
 from maskstream.draw.panels import PAPER, side_by_side
 from maskstream.evaluation.occlusion import Occlusion
-from maskstream.reports.pictures import cut_around
 
 Image = NDArray[np.uint8]
 
 LEAST_LIMIT = 0.5
 """Log odds from which a colour is full, at the least: a map of next to nothing stays pale."""
+
+LEAST_SIDE_PX = 420
+"""Longest side of a picture at the least."""
 
 NOTE = (
     "Such a map shows what the percentage rests on, not whether that is right. Red far from the object (a ruler, a "
@@ -63,7 +65,9 @@ def reading(occlusion: Occlusion) -> str:
         return f"{sentence}, whatever place is hidden: it does not rest on any one place of this size.{lost}"
     parts = [f"{low} with the reddest place hidden"] if occlusion.lowest < occlusion.probability else []
     parts += [f"{high} with the bluest"] if occlusion.highest > occlusion.probability else []
-    return f"{sentence}: {' and '.join(parts)}.{lost}"
+    little = float(np.nanmax(np.abs(occlusion.drop))) < LEAST_LIMIT
+    changes = ", and hiding any one place changes that little" if little else ""
+    return f"{sentence}{changes}: {' and '.join(parts)}.{lost}"
 
 
 def _outline(picture: Image, mask: CroppedMask) -> None:
@@ -74,24 +78,30 @@ def _outline(picture: Image, mask: CroppedMask) -> None:
 
 
 def _cut(picture: Image, occlusion: Occlusion) -> Image:
-    """The part around the places that were hidden."""
+    """The part around the places that were hidden, enlarged where it is small."""
     touched = np.isfinite(occlusion.drop) | occlusion.lost
     rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
-    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
-    return cut_around(picture, box, (picture.shape[0], picture.shape[1]))
+    margin = occlusion.patch_px // 2
+    part = picture[
+        max(0, rows[0] - margin) : rows[-1] + 1 + margin, max(0, columns[0] - margin) : columns[-1] + 1 + margin
+    ]
+    enlarge = LEAST_SIDE_PX / max(part.shape[:2])
+    return part if enlarge <= 1 else np.asarray(cv2.resize(part, None, fx=enlarge, fy=enlarge), np.uint8)
 
 
 def _legend(occlusion: Occlusion, width: int) -> Image:
     name = occlusion.name
     entries: list[tuple[Rgb, str]] = []
     if occlusion.lowest is not None and occlusion.lowest < occlusion.probability:
-        entries.append((ABOVE, f"red: hidden, it lowers {name}, to {percent_text(occlusion.lowest)} at most"))
+        entries.append((ABOVE, f"red: hiding this lowers {name}, down to {percent_text(occlusion.lowest)}"))
     if occlusion.highest is not None and occlusion.highest > occlusion.probability:
-        entries.append((BELOW, f"blue: hidden, it raises {name}, to {percent_text(occlusion.highest)} at most"))
+        entries.append((BELOW, f"blue: hiding this raises {name}, up to {percent_text(occlusion.highest)}"))
     if occlusion.lost.any():
-        entries.append((HATCH, "striped: hidden, the object is no longer found"))
+        entries.append((HATCH, "striped: with this hidden, the object is no longer found"))
     rows = [_entry(colour, text, width) for colour, text in entries]
-    rows.append(_entry(PAPER, f"each place hidden is {occlusion.patch_px} px wide", width))
+    rows.append(
+        _entry(PAPER, f"each place hidden is {occlusion.patch_px} px wide, under the colour of what is around", width)
+    )
     return np.concatenate(rows)
 
 
