@@ -20,6 +20,7 @@ from maskstream.evaluation.resampling import (
     intervals,
     paired_differences,
     sample,
+    warnings_of,
 )
 from maskstream.evaluation.verdict import Positions
 
@@ -125,9 +126,25 @@ def test_a_figure_that_resamples_leave_undefined_is_told() -> None:
 def test_a_figure_that_never_moves_is_told() -> None:
     groups = _own_groups(30)
     found = intervals(_mean_of(np.ones(30)), groups)
-    assert found["mean_jaccard"] == Interval(1.0, 1.0, 1000)
+    assert found["mean_jaccard"] == Interval(1.0, 1.0, 1000, shift=0.0)
     told = interval_metrics(found, ["mean_jaccard"], groups)
     assert told["interval_warning"] == "the same in every resample, so that the interval tells nothing: mean_jaccard"
+
+
+def test_a_figure_whose_resamples_lie_to_one_side_is_told() -> None:
+    # the best of all images: no resample is better, most are worse
+    values = np.random.default_rng(9).random(40)
+    groups = _own_groups(40)
+    found = intervals(lambda i: {"f1": float(values[i].max()), "auc": float(values[i].mean())}, groups)
+    assert found["f1"].shift < -0.25 < abs(found["auc"].shift) < 0.25
+    told = interval_metrics(found, ["f1", "auc"], groups)
+    assert told["interval_warning"] == "resamples lie to one side of the figure, so that the interval is shifted: f1"
+
+
+def test_a_warning_names_a_few_figures_and_counts_the_others() -> None:
+    known = {f"figure {number}": Interval(1.0, 1.0, 100) for number in range(9)}
+    (note,) = warnings_of(known, list(known), _own_groups(30))
+    assert note.endswith("figure 4, figure 5 and 3 more")
 
 
 def test_nothing_to_mind_is_said() -> None:
@@ -200,6 +217,9 @@ def test_only_shared_figures_are_compared() -> None:
         ("sensitivity/benign", "higher"),
         ("ece", "lower"),
         ("brier_uncalibrated", "lower"),
+        ("aurc", "lower"),
+        ("area_jitter", "lower"),
+        ("true_area_jitter", None),
         ("mean_hausdorff95_px", "lower"),
         ("share_below_065", "lower"),
         ("calibration_slope", None),

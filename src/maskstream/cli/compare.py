@@ -133,15 +133,14 @@ def _records(
 def _table(comparison: Comparison, title: str) -> Table:
     """Main figures with their intervals; all others stand in the files."""
     table = Table(title=title, caption="in brackets: 95 % bootstrap interval by group")
-    table.add_column("model")
-    keys = main_figures(comparison.figures)
-    for key in keys:
-        table.add_column(name_of(key), justify="right")
+    table.add_column("figure")
     for row in comparison.rows:
+        table.add_column(escape(row.contestant.name), justify="right")
+    for key in main_figures(comparison.figures):
         cells = []
-        for key in keys:
+        for row in comparison.rows:
             interval = row.intervals.get(key)
             bounds = f" ({interval.low:.3f} to {interval.high:.3f})" if interval else ""
             cells.append(f"{row.figures[key]:.3f}{bounds}")
-        table.add_row(escape(row.contestant.name), *cells)
+        table.add_row(name_of(key), *cells)
     return table

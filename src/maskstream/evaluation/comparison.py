@@ -138,8 +138,8 @@ def compare(
         )
         for name, headline in headlines.items()
     }
-    intervals = {name: intervals_of(drawn) for name, drawn in samples.items()}
     known_shared = {name: {key: figures[key] for key in shared} for name, figures in known.items()}
+    intervals = {name: intervals_of(drawn, known_shared[name]) for name, drawn in samples.items()}
     costs = _costs(contestants, records, bar) if with_cost else {one.name: one.cost for one in contestants}
     return Comparison(
         rows=tuple(
@@ -212,7 +212,7 @@ def _judged(
 ) -> dict[str, tuple[Headline, list[str]]]:
     """Headline figures and groups by name."""
     has_objects = any(record.annotations for record in records)
-    judged = {}
+    judged: dict[str, tuple[Headline, list[str]]] = {}
     for one in contestants:
         evaluation = evaluation_of(one.answers, dataset, positive=positive)
         if one.answers.task != "classification" and not has_objects:

@@ -6,16 +6,11 @@ from typing import Literal
 
 Direction = Literal["higher", "lower"]
 
-_LOWER = ("ece", "brier", "log_loss", "share_below", "hausdorff", "failure_rate", "area_jitter", "percentage_jitter")
-_NEITHER = (
-    "calibration_slope",
-    "calibration_intercept",
-    "best_f1_score",
-    "best_score",
-    "n_",
-    "mean_area",
-    "prevalence",
-)
+_LOWER = (
+    "ece", "aurc", "brier", "log_loss", "share_below", "hausdorff", "area_jitter", "percentage_jitter", "id_switches",
+    "misses", "false_positives",
+)  # fmt: skip
+_NEITHER = ("calibration_slope", "calibration_intercept", "best_f1_score", "true_area_jitter", "n_")
 _PREFIXES = ("mean_", "pooled_", "box_")
 
 

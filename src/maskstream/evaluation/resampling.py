@@ -24,6 +24,13 @@ CONFIDENCE = 0.95
 FEW_GROUPS = 20
 """Below so many the percentile interval is known to be too narrow, and a warning says so."""
 
+SHIFT = 0.25
+"""Standard deviations of the resamples between their mean and the figure itself, from which a warning says that they
+lie to one side of it. A smaller bias can be ignored: Efron and Tibshirani, section 10.3."""
+
+LISTED = 6
+"""Figures that a warning names; it counts the others."""
+
 UNDEFINED_SHARE = 0.05
 """Share of the resamples that may leave a figure undefined before a warning says so."""
 
@@ -42,11 +49,14 @@ class Interval:
     ----------
     low, high : in the figure's own unit.
     resamples : how many of them defined the figure.
+    shift : mean of the resamples minus the figure of all images, in standard deviations of the resamples; 0 where they
+        are all the same.
     """
 
     low: float
     high: float
     resamples: int
+    shift: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,8 @@ def intervals(
     ------
     DatasetError : there is no image.
     """
-    return intervals_of(sample(headline, groups, resamples=resamples, seed=seed, on_progress=on_progress))
+    samples = sample(headline, groups, resamples=resamples, seed=seed, on_progress=on_progress)
+    return intervals_of(samples, headline(np.arange(len(groups))))
 
 
 def sample(
@@ -116,14 +127,19 @@ def sample(
     return samples
 
 
-def intervals_of(samples: Samples) -> dict[str, Interval]:
-    """The 2.5 % and 97.5 % points of each figure, over the resamples that define it, if they are at least half."""
+def intervals_of(samples: Samples, figures: Mapping[str, float]) -> dict[str, Interval]:
+    """The 2.5 % and 97.5 % points of each figure, over the resamples that define it, if they are at least half.
+
+    `figures` are those of all images.
+    """
     found = {}
     for key, values in samples.items():
         defined = values[~np.isnan(values)]
         if 2 * len(defined) >= len(values):
             low, high = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-            found[key] = Interval(float(low), float(high), len(defined))
+            spread = float(defined.std())
+            shift = (float(defined.mean()) - figures[key]) / spread if high > low else 0.0
+            found[key] = Interval(float(low), float(high), len(defined), shift)
     return found
 
 
@@ -157,10 +173,11 @@ def differences_of(
     """A minus B in each figure that both have; the samples are of the same draws, or empty for a single group."""
     shared = [key for key in a if key in b]
     gaps = {key: a_samples[key] - b_samples[key] for key in shared if key in a_samples and key in b_samples}
-    known = intervals_of(gaps)
+    values = {key: a[key] - b[key] for key in shared}
+    known = intervals_of(gaps, values)
     return {
-        key: Difference(a[key] - b[key], known.get(key), _better_share(key, gaps[key]) if key in known else None)
-        for key in shared
+        key: Difference(value, known.get(key), _better_share(key, gaps[key]) if key in known else None)
+        for key, value in values.items()
     }
 
 
@@ -194,15 +211,15 @@ def warnings_of(
     if count < FEW_GROUPS:
         notes.append(f"only {count} groups stand behind the intervals, which are then narrower than they should be")
     if missing := [key for key in figures if key not in known]:
-        notes.append(f"no interval where fewer than half of the resamples define the figure: {', '.join(missing)}")
+        notes.append(f"no interval where fewer than half of the resamples define the figure: {_listed(missing)}")
     total = resamples or max((interval.resamples for interval in known.values()), default=0)
-    rare = [
-        f"{key} ({i.resamples} of {total})" for key, i in known.items() if i.resamples < (1 - UNDEFINED_SHARE) * total
-    ]
-    if rare:
-        notes.append(f"defined in a part of the resamples only: {', '.join(rare)}")
+    enough = (1 - UNDEFINED_SHARE) * total
+    if rare := [f"{key} ({i.resamples} of {total})" for key, i in known.items() if i.resamples < enough]:
+        notes.append(f"defined in a part of the resamples only: {_listed(rare)}")
+    if aside := [key for key, interval in known.items() if abs(interval.shift) > SHIFT]:
+        notes.append(f"resamples lie to one side of the figure, so that the interval is shifted: {_listed(aside)}")
     if still := [key for key, interval in known.items() if interval.low == interval.high]:
-        notes.append(f"the same in every resample, so that the interval tells nothing: {', '.join(still)}")
+        notes.append(f"the same in every resample, so that the interval tells nothing: {_listed(still)}")
     return notes
 
 
@@ -239,3 +256,8 @@ def _better_share(figure: str, gaps: NDArray[np.float64]) -> float | None:
     gaps = gaps[~np.isnan(gaps)]
     wins = gaps > 0 if direction == "higher" else gaps < 0
     return float(np.mean(wins) + np.mean(gaps == 0) / 2)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
