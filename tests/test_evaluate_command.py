@@ -13,7 +13,8 @@ import typer
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
-from maskstream.cli import evaluate as command
+from maskstream import evaluation_target
+from maskstream.cli.evaluate import evaluate
 from maskstream.core.detections import Detections
 from maskstream.core.frame import Frame
 from maskstream.core.masks import CroppedMask
@@ -98,13 +99,13 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSegmenter:
         version="1.2", task="instance", tiles=None, training=SimpleNamespace(recipe={}, data_sha256="0" * 64)
     )
     segmenter.sha256 = "5" * 64
-    monkeypatch.setattr(command, "load_any", lambda name: segmenter)
+    monkeypatch.setattr(evaluation_target, "load_any", lambda name: segmenter)
     return segmenter
 
 
 def run(*arguments: object) -> tuple[int, str, BaseException | None]:
     app = typer.Typer()
-    app.command()(command.evaluate)
+    app.command()(evaluate)
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     return result.exit_code, result.output, result.exception
 
@@ -136,8 +137,8 @@ def test_predictions_carry_the_ids_of_the_datasets_annotations(
 
 
 def test_a_lower_score_threshold_counts_more_as_found(dataset: Dataset, model: FakeSegmenter, tmp_path: Path) -> None:
-    run("squares", "--data", dataset.folder, "--out", tmp_path, "--score", 0.3)
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    run("squares", "--data", dataset.folder, "--out", tmp_path / "out", "--score", 0.3)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert (metrics["score_threshold"], metrics["n_without_detection"]) == (0.3, 1)
     assert metrics["mean_jaccard"] == pytest.approx(2.5 / 4)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from maskstream.core.frame import Frame
     from maskstream.core.segmenter import Segmenter
     from maskstream.errors import MaskstreamError
+    from maskstream.evaluation_run import EvaluationSettings, evaluate
     from maskstream.inference.load import load_classifier, load_model
     from maskstream.media.sources import open_source
     from maskstream.pipeline import run, segment
@@ -33,11 +34,13 @@ _HOMES = {
     "Classification": "maskstream.core.classification",
     "Detection": "maskstream.core.detections",
     "Detections": "maskstream.core.detections",
+    "EvaluationSettings": "maskstream.evaluation_run",
     "Frame": "maskstream.core.frame",
     "MaskstreamError": "maskstream.errors",
     "Result": "maskstream.results",
     "Segmenter": "maskstream.core.segmenter",
     "classify": "maskstream.class_pipeline",
+    "evaluate": "maskstream.evaluation_run",
     "load_classifier": "maskstream.inference.load",
     "load_model": "maskstream.inference.load",
     "open_source": "maskstream.media.sources",
@@ -51,12 +54,14 @@ __all__ = [
     "Classification",
     "Detection",
     "Detections",
+    "EvaluationSettings",
     "Frame",
     "MaskstreamError",
     "Result",
     "Segmenter",
     "__version__",
     "classify",
+    "evaluate",
     "load_classifier",
     "load_model",
     "open_source",

@@ -1,103 +1,161 @@
-"""`maskstream evaluate`: how good a model is on labelled images."""
+"""`maskstream evaluate`: how good a model's answers are on labelled images, or anybody's."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from maskstream import __version__
-from maskstream.cli.progress import progress_bar
-from maskstream.core.files import write_json, write_text
-from maskstream.data.dataset import Dataset
-from maskstream.data.records import ImageRecord
-from maskstream.evaluation.answers import answers_of
-from maskstream.evaluation.evaluate import evaluation_of
-from maskstream.evaluation.judge import SCORE_FLOOR
+from maskstream.cli.new_folder import new_folder
+from maskstream.cli.progress import progress_bars
+from maskstream.evaluation.predictions.open import is_predictions
+from maskstream.evaluation.predictions.results import name_of
+from maskstream.evaluation.resampling import RESAMPLES
 from maskstream.evaluation.verdict import Metrics
-from maskstream.inference.load import DeployedClassifier, load_any
-from maskstream.inference.manifest import Manifest
-from maskstream.media.sinks import write_csv
-from maskstream.training.image_splits import split_records
-from maskstream.training.recipe import DataRecipe
+from maskstream.evaluation.worst import WORST
+from maskstream.evaluation_run import EvaluationSettings
+from maskstream.evaluation_run import evaluate as run_evaluation
+
+RUNS = Path("runs") / "evaluate"
+
+_HEADLINE = (
+    *("AP", "AP50", "AP75", "box_AP50", "precision", "recall", "f1"),
+    *("accuracy", "balanced_accuracy", "auc", "pr_auc", "sensitivity", "specificity"),
+    *("mean_jaccard", "thresholded_jaccard", "mean_dice", "pooled_jaccard", "pooled_dice", "share_below_065"),
+    *("mean_pixel_accuracy", "mean_boundary_f", "ece", "brier", "log_loss"),
+    *("J", "F", "JF", "HOTA", "MOTA", "IDF1", "frame_class_accuracy", "track_class_accuracy"),
+)
+"""Figures that the terminal shows, in this order."""
+
+_CONDITIONS = (
+    *("n_pictures", "n_groups", "n_objects", "n_videos", "n_without_answer", "positive_class", "calibration"),
+    *("score_threshold", "score_floor", "interval_warning", "undefined"),
+)
+"""What it says of how they were made."""
+
+
+class Task(StrEnum):
+    """What predictions from a file are judged as."""
+
+    INSTANCE = "instance"
+    SEMANTIC = "semantic"
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Model folder, or name of a bundled model.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL_OR_PREDICTIONS",
+            help="Model folder or name of a bundled model; or predictions: COCO results (.json), class probabilities "
+            "(.csv), a folder of masks.",
+            show_default=False,
+        ),
+    ],
     data: Annotated[Path, typer.Option(help="Dataset folder.")],
     split: Annotated[str, typer.Option(help="Split of the dataset to judge on.")] = "test",
     out: Annotated[
-        Path | None, typer.Option(help="Run folder.  [default: runs/evaluate/MODEL-SPLIT]", show_default=False)
+        Path | None, typer.Option(help="Run folder.  [default: a new one in runs/evaluate]", show_default=False)
     ] = None,
     score: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Score from which an object counts as found.  [default: the model's own]"),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Score from which an object counts as found.  [default: the model's own; of predictions 0.5]",
+        ),
     ] = None,
     floor: Annotated[
-        float, typer.Option(min=0, max=1, help="Score down to which objects are ranked for AP.")
-    ] = SCORE_FLOOR,
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Score down to which objects are ranked for AP.  [default: 0.05; of predictions 0]"
+        ),
+    ] = None,
+    max_detections: Annotated[
+        int | None,
+        typer.Option(min=1, help="Best objects of a class in an image that count in AP.  [default: 100; tiled 1000]"),
+    ] = None,
     positive: Annotated[
         str | None, typer.Option(help="Class whose percentage is judged.  [default: the model's calibrated class]")
     ] = None,
+    task: Annotated[
+        Task | None,
+        typer.Option(help="Of predictions: judge objects or pixels.  [default: objects; of masks pixels]"),
+    ] = None,
+    ignore_classes: Annotated[
+        bool, typer.Option("--ignore-classes", help="Of predictions: count all classes as one.")
+    ] = False,
+    intervals: Annotated[bool, typer.Option("--intervals/--no-intervals", help="Say how far figures are in doubt.")] = (
+        True
+    ),
+    resamples: Annotated[int, typer.Option(min=100, help="Draws behind each interval.")] = RESAMPLES,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn by chance.")] = 0,
+    worst: Annotated[int, typer.Option(min=0, help="Pictures of the worst images.")] = WORST,
+    why: Annotated[int, typer.Option(min=0, help="Maps of what percentages of the worst images rest on.")] = 3,
+    slices: Annotated[bool, typer.Option("--slices/--no-slices", help="Judge the images of each kind apart.")] = True,
+    robustness: Annotated[
+        int, typer.Option(min=0, metavar="IMAGES", help="Judge so many images again, made worse in many ways.")
+    ] = 0,
+    video: Annotated[
+        bool | None,
+        typer.Option("--video/--no-video", help="Images are frames of videos.  [default: where the dataset says so]"),
+    ] = None,
 ) -> None:
-    """Judge a model on a split of a dataset and write metrics.json and predictions.json (a classifier: .csv)."""
-    deployed = load_any(model)
-    if isinstance(deployed, DeployedClassifier) and score is not None:
-        raise typer.BadParameter("a classifier finds no objects that have a score", param_hint="--score")
-    dataset = Dataset.load(data)
-    data_sha256 = dataset.content_sha256()
-    records = _records(deployed.manifest, dataset, data_sha256, split)
-    evaluation = evaluation_of(
-        answers_of(deployed), dataset, score_threshold=score, score_floor=floor, positive=positive
+    """Judge a model, or anybody's predictions, on a split of a dataset: metrics.json, tables, pictures, report.html."""
+    settings = EvaluationSettings(
+        score=score,
+        floor=floor,
+        max_detections=max_detections,
+        positive=positive,
+        task=task.value if task else None,
+        ignore_classes=ignore_classes,
+        resamples=resamples if intervals else 0,
+        seed=seed,
+        worst=worst,
+        why=why,
+        slices=slices,
+        robustness=robustness,
+        video=video,
     )
-    with progress_bar(f"judging {deployed.name}", "images/s") as on_progress:
-        for done, record in enumerate(records, start=1):
-            evaluation.add(record)
-            on_progress(done, len(records))
-    metrics = evaluation.metrics() | {
-        **evaluation.answers.facts,
-        "dataset": dataset.provenance.name,
-        "dataset_sha256": data_sha256,
-        "split": split,
-        "maskstream": __version__,
-    }
-    folder = out or Path("runs") / "evaluate" / f"{deployed.name}-{split}"
-    name, predictions = evaluation.predictions()
-    write_text(folder / name, predictions)
-    for table in evaluation.tables():
-        write_csv(folder / f"{table.name}.csv", [dict(zip(table.columns, row)) for row in table.rows], table.columns)
-    write_json(folder / "metrics.json", metrics)
+    folder = out or new_folder(RUNS, f"{_name(target)}-{split}".replace(".", "-"))
+    with progress_bars("steps/s") as bars:
+        metrics = run_evaluation(target, data, folder, split=split, settings=settings, bars=bars)
     console = Console()
     console.print(_table(metrics))
-    console.print(f"written to {folder}", style="dim", highlight=False, soft_wrap=True)
+    if metrics["n_without_answer"]:
+        console.print(
+            f"{metrics['n_without_answer']} of {metrics['n_pictures']} images have no answer in "
+            f"{metrics['predictions']}: nothing counts as found in them",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+    console.print(f"written to {folder}", style="dim", highlight=False, soft_wrap=True, markup=False)
 
 
-def _records(manifest: Manifest, dataset: Dataset, data_sha256: str, split: str) -> tuple[ImageRecord, ...]:
-    """The images of a split: on the model's own dataset as its recipe divides it, where that names images."""
-    data = manifest.training.recipe.get("data", {})
-    names_images = isinstance(data, dict) and (data.get("test_images") or data.get("val_images"))
-    if not names_images or data_sha256 != manifest.training.data_sha256:
-        return dataset.records(split)
-    return split_records(DataRecipe.model_validate(data), dataset).get(split) or dataset.records(split)
+def _name(target: str) -> str:
+    return name_of(Path(target)) if is_predictions(target) else Path(target).name
 
 
 def _table(metrics: Metrics) -> Table:
-    """Figures above, what they were made with below."""
+    """The headline figures with their intervals, then what they were made with; the rest is in the files."""
+    version = f" {metrics['model_version']}" if "model_version" in metrics else ""
     table = Table(
-        title=f"{metrics['model']} {metrics['model_version']} on {metrics['dataset']}, split {metrics['split']}",
+        title=escape(f"{metrics['model']}{version} on {metrics['dataset']}, split {metrics['split']}"),
         caption=f"{metrics['evaluator']}, maskstream {metrics['maskstream']}",
     )
     table.add_column("figure")
     table.add_column("value", justify="right")
-    conditions = {"jaccard_threshold", "decision_threshold", "score_threshold", "score_floor"}
-    for key, value in metrics.items():
-        if isinstance(value, float) and key not in conditions:
-            table.add_row(key, f"{value:.4f}")
+    table.add_column("95 % interval")
+    for key in (key for key in _HEADLINE if key in metrics):
+        low, high = metrics.get(f"{key}_low"), metrics.get(f"{key}_high")
+        interval = "" if low is None else f"{low:.4f} .. {high:.4f}"
+        table.add_row(escape(key), f"{metrics[key]:.4f}", interval)
     table.add_section()
-    for key, value in metrics.items():
-        if key in conditions or isinstance(value, int) or key in ("undefined", "positive_class", "calibration"):
-            table.add_row(key, f"{value}")
+    for key in (key for key in _CONDITIONS if key in metrics):
+        table.add_row(key, escape(str(metrics[key])), "")
     return table

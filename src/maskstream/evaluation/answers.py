@@ -11,6 +11,7 @@ from maskstream.core.detections import Detections
 from maskstream.core.frame import Frame
 from maskstream.data.records import ImageRecord
 from maskstream.evaluation.instance import MAX_DETECTIONS
+from maskstream.evaluation.judge import SCORE_FLOOR
 from maskstream.evaluation.verdict import Metrics
 from maskstream.inference.load import DeployedClassifier, DeployedModel
 
@@ -42,11 +43,13 @@ class ObjectAnswers(_Answers, Protocol):
     ----------
     task : whether what counts is each object, or which pixels belong to a class.
     score_threshold : score from which an object or region counts as found.
+    score_floor : score down to which objects are ranked for AP.
     max_detections : of a class in an image; the best so many count in AP.
     """
 
     task: Literal["instance", "semantic"]
     score_threshold: float
+    score_floor: float
     max_detections: int
 
     def detections(self, record: ImageRecord, score_floor: float) -> Detections:
@@ -74,7 +77,7 @@ class SegmenterAnswers:
         self._model = model
         self.name, self.classes, self.calibration = model.name, model.classes, model.calibration
         self.task: Literal["instance", "semantic"] = "semantic" if model.manifest.task == "semantic" else "instance"
-        self.score_threshold = model.score_threshold
+        self.score_threshold, self.score_floor = model.score_threshold, SCORE_FLOOR
         self.max_detections = MAX_DETECTIONS if model.manifest.tiles is None else MAX_DETECTIONS_IN_TILES
         self.facts = _facts(model)
 

@@ -14,6 +14,7 @@ from maskstream.core.frame import Frame
 from maskstream.data.dataset import Dataset
 from maskstream.data.records import ImageRecord
 from maskstream.evaluation.instance import MAX_DETECTIONS
+from maskstream.evaluation.judge import SCORE_FLOOR
 from maskstream.evaluation.verdict import Metrics
 from maskstream.inference.classical import NAME, ClassicalSegmenter
 
@@ -36,6 +37,7 @@ class ClassicalAnswers(_ShareAnswers):
     """Objects of images: `ClassicalSegmenter`, with the shares of the classes as probabilities."""
 
     task: Literal["instance", "semantic"] = "instance"
+    score_floor = SCORE_FLOOR
     max_detections = MAX_DETECTIONS
 
     def __init__(self, dataset: Dataset) -> None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import csv
-import io
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+
+import msgspec
 
 from maskstream.core.classification import Classification
 from maskstream.core.detections import Detections
+from maskstream.core.files import whole_file
 from maskstream.core.masks import to_rle
 from maskstream.data.dataset import Dataset
 from maskstream.data.records import ImageRecord
-from maskstream.errors import DatasetError
 from maskstream.evaluation.answers import Answers, ClassAnswers, ObjectAnswers, answers_of
 from maskstream.evaluation.class_judge import ClassJudge
 from maskstream.evaluation.instance import Entry
-from maskstream.evaluation.judge import SCORE_FLOOR, Judge
+from maskstream.evaluation.judge import Judge
 from maskstream.evaluation.regions import RegionJudge
-from maskstream.evaluation.split import coco_results, match_classes, truth_of
+from maskstream.evaluation.split import class_of, coco_results, match_classes, truth_of
 from maskstream.evaluation.verdict import ImageRow, Metrics, Positions, Table, Verdict
 from maskstream.inference.load import DeployedClassifier, DeployedModel
 
@@ -81,8 +81,8 @@ class Evaluation(ABC):
         return [Table.of("images", rows, columns=("image", "group", "width", "height")), *self._verdict.tables()]
 
     @abstractmethod
-    def predictions(self) -> tuple[str, str]:
-        """Name and text of the file that holds the answers."""
+    def write_predictions(self, folder: Path) -> Path:
+        """Write the answers into a folder, and return their file. OutputError: it cannot be written."""
 
 
 class InstanceEvaluation(Evaluation):
@@ -96,7 +96,8 @@ class InstanceEvaluation(Evaluation):
         dataset: Dataset,
         *,
         score_threshold: float,
-        score_floor: float = SCORE_FLOOR,
+        score_floor: float,
+        max_detections: int,
         positive: str | None = None,
     ) -> None:
         self._judge_of_objects = Judge(
@@ -104,7 +105,7 @@ class InstanceEvaluation(Evaluation):
             score_threshold,
             calibration=answers.calibration,
             positive=positive,
-            max_detections=answers.max_detections,
+            max_detections=max_detections,
         )
         self._floor, self._threshold = min(score_floor, score_threshold), score_threshold
         self.answers = answers
@@ -119,10 +120,10 @@ class InstanceEvaluation(Evaluation):
         """All figures."""
         return super().metrics() | {"score_floor": self._floor}
 
-    def predictions(self) -> tuple[str, str]:
+    def write_predictions(self, folder: Path) -> Path:
         """COCO's result list, with the category ids of the dataset."""
         results = coco_results(self._judge_of_objects.results, self.dataset, self.answers.classes)
-        return "predictions.json", _json(results)
+        return _write_results(folder, results)
 
 
 class RegionEvaluation(Evaluation):
@@ -151,9 +152,9 @@ class RegionEvaluation(Evaluation):
         ]
         return found
 
-    def predictions(self) -> tuple[str, str]:
+    def write_predictions(self, folder: Path) -> Path:
         """COCO's result list, with the category ids of the dataset."""
-        return "predictions.json", _json(coco_results(self._results, self.dataset, self.answers.classes))
+        return _write_results(folder, coco_results(self._results, self.dataset, self.answers.classes))
 
 
 class ClassEvaluation(Evaluation):
@@ -168,27 +169,21 @@ class ClassEvaluation(Evaluation):
         super().__init__(answers, dataset, self._judge_of_classes)
 
     def _judge(self, record: ImageRecord) -> Classification:
-        if record.class_id is None:
-            raise DatasetError(
-                record.path,
-                expected="an image with a class as a whole",
-                found="none",
-                remedy="judge a classifier on a dataset of classified images",
-            )
-        class_id = self._class_ids[record.class_id]
+        class_id = class_of(record, self._class_ids)
         answer = self.answers.classification(record)
         self._judge_of_classes.add(record.name, class_id, answer)
         self._rows.append((record.name, self.answers.classes[class_id], answer))
         return answer
 
-    def predictions(self) -> tuple[str, str]:
-        """CSV: image, true class, called class, and the probability of every class."""
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["image", "truth", "called", *self.answers.classes])
-        for name, truth, answer in self._rows:
-            table.writerow([name, truth, answer.class_name, *(f"{p:.6f}" for p in answer.probabilities)])
-        return "predictions.csv", text.getvalue()
+    def write_predictions(self, folder: Path) -> Path:
+        """CSV: image, true class, called class, and the probability of every class, as exact as it is known."""
+        path = folder / "predictions.csv"
+        with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(["image", "truth", "called", *self.answers.classes])
+            for name, truth, answer in self._rows:
+                table.writerow([name, truth, answer.class_name, *map(str, answer.probabilities)])
+        return path
 
 
 def evaluation_of(
@@ -196,7 +191,8 @@ def evaluation_of(
     dataset: Dataset,
     *,
     score_threshold: float | None = None,
-    score_floor: float = SCORE_FLOOR,
+    score_floor: float | None = None,
+    max_detections: int | None = None,
     positive: str | None = None,
 ) -> Evaluation:
     """The evaluation of the answers' task.
@@ -204,7 +200,8 @@ def evaluation_of(
     Parameters
     ----------
     score_threshold : score from which an object or region counts as found; None: the answers' own.
-    score_floor : score down to which objects are ranked for AP.
+    score_floor : score down to which objects are ranked for AP; None: the answers' own.
+    max_detections : of a class in an image; the best so many count in AP. None: the answers' own.
     positive : class whose percentage is judged; None: see `evaluation.judge` and `evaluation.class_judge`.
 
     Raises
@@ -216,7 +213,14 @@ def evaluation_of(
     threshold = answers.score_threshold if score_threshold is None else score_threshold
     if answers.task == "semantic":
         return RegionEvaluation(answers, dataset, score_threshold=threshold)
-    return InstanceEvaluation(answers, dataset, score_threshold=threshold, score_floor=score_floor, positive=positive)
+    return InstanceEvaluation(
+        answers,
+        dataset,
+        score_threshold=threshold,
+        score_floor=answers.score_floor if score_floor is None else score_floor,
+        max_detections=answers.max_detections if max_detections is None else max_detections,
+        positive=positive,
+    )
 
 
 def judge_deployed(
@@ -245,5 +249,12 @@ def _attributes(record: ImageRecord) -> ImageRow:
     }
 
 
-def _json(entries: list[dict[str, Any]]) -> str:
-    return json.dumps(entries, allow_nan=False) + "\n"
+def _write_results(folder: Path, entries: Iterable[Entry]) -> Path:
+    """A JSON list, an entry a line; entry by entry, as there may be a million."""
+    path = folder / "predictions.json"
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.write(b"[")
+        for number, entry in enumerate(entries):
+            file.write((b",\n" if number else b"\n") + msgspec.json.encode(entry))
+        file.write(b"\n]\n")
+    return path

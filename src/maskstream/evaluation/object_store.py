@@ -61,6 +61,7 @@ class StoredImage:
     truth_class_ids: NDArray[np.int32]
     crowds: NDArray[np.bool_]
     found: Shapes
+    found_scores: NDArray[np.float32]
     ranked: Ranked
 
     @classmethod
@@ -71,6 +72,7 @@ class StoredImage:
             truth_class_ids=np.array(truth.class_ids, np.int32),
             crowds=np.array(truth.crowds or (False,) * len(truth.masks), bool),
             found=Shapes.of_found(truth.image_id, found),
+            found_scores=found.scores,
             ranked=ranked(found),
         )
 
@@ -123,7 +125,10 @@ class ObjectStore:
         return sum(int(np.count_nonzero(image.crowds)) for image in self.images)
 
     def results(self) -> Iterator[Entry]:
-        """All found objects in COCO's result form, an entry for each object and class; `category_id` is 0-based."""
+        """All found objects in COCO's result form, an entry for each object and class; `category_id` is 0-based.
+
+        `object_score` is the detection score, of which `score` is the share of the class.
+        """
         for image in self.images:
             ranked = image.ranked
             for row, class_id, score in zip(ranked.rows.tolist(), ranked.class_ids, ranked.scores, strict=True):
@@ -132,6 +137,7 @@ class ObjectStore:
                     "category_id": int(class_id),
                     "segmentation": image.found.rle(row),
                     "score": float(score),
+                    "object_score": float(image.found_scores[row]),
                 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -50,16 +49,22 @@ def classify_records(
     DatasetError : an image cannot be read, or has no class as a whole.
     """
     for index, record in enumerate(records):
-        if record.class_id is None:
-            raise DatasetError(
-                record.path,
-                expected="an image with a class as a whole",
-                found="none",
-                remedy="judge a classifier on a dataset of classified images",
-            )
+        class_id = class_of(record, class_ids)
         frame = Frame(record.read_image(), index=index, time_s=0.0, source=str(record.path))
         (answer,) = model.classify([frame])
-        yield record, class_ids[record.class_id], answer
+        yield record, class_id, answer
+
+
+def class_of(record: ImageRecord, class_ids: Sequence[int]) -> int:
+    """The model's id for the class of an image as a whole. DatasetError: it has none."""
+    if record.class_id is None:
+        raise DatasetError(
+            record.path,
+            expected="an image with a class as a whole",
+            found="none",
+            remedy="judge a classifier on a dataset of classified images",
+        )
+    return class_ids[record.class_id]
 
 
 def truth_of(record: ImageRecord, class_ids: Sequence[int]) -> ImageTruth:
@@ -71,6 +76,8 @@ def truth_of(record: ImageRecord, class_ids: Sequence[int]) -> ImageTruth:
         size_hw=record.size_hw,
         crowds=tuple(annotation.iscrowd for annotation in record.annotations),
         boxes_xyxy=np.array([a.box_xyxy for a in record.annotations], np.float32).reshape(-1, 4),
+        areas_px=np.array([a.area_px for a in record.annotations], np.float64),
+        name=record.name,
     )
 
 
@@ -92,21 +99,15 @@ def match_classes(dataset: Dataset, classes: Classes) -> tuple[int, ...]:
     return tuple(classes.index(name) if name in classes else NOWHERE for name in dataset.classes)
 
 
-def coco_results(results: Iterable[Entry], dataset: Dataset, classes: Classes) -> list[Entry]:
+def coco_results(results: Iterable[Entry], dataset: Dataset, classes: Classes) -> Iterator[Entry]:
     """Results with the category ids of the dataset's own `annotations.json`, fit for any COCO tool.
 
     Results of a class that the dataset does not have are left out: no id stands for it.
     """
-    content = json.loads((dataset.folder / ANNOTATIONS).read_text(encoding="utf-8"))
-    ids_by_name = {category["name"]: category["id"] for category in content["categories"]}
+    ids_by_name = {name: dataset.heading.category_id(class_id) for class_id, name in enumerate(dataset.classes)}
     category_ids = {class_id: ids_by_name[name] for class_id, name in enumerate(classes) if name in ids_by_name}
-    return [
-        {
-            "image_id": entry["image_id"],
-            "category_id": category_ids[entry["category_id"]],
-            "segmentation": entry["segmentation"],
-            "score": entry["score"],
-        }
-        for entry in results
-        if entry["category_id"] in category_ids
-    ]
+    keys = ("image_id", "category_id", "segmentation", "score", "object_score")
+    for entry in results:
+        if entry["category_id"] in category_ids:
+            known = entry | {"category_id": category_ids[entry["category_id"]]}
+            yield {key: known[key] for key in keys if key in known}
