@@ -228,7 +228,7 @@ def test_a_folder_in_use_is_refused_before_any_work(tmp_path):
 
 
 def test_nothing_is_left_where_the_page_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset_report, "write_page", lambda *_: 1 / 0)
+    monkeypatch.setattr(dataset_report, "write_page", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         describe(nothing(tmp_path / "source"), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -26,7 +26,6 @@ from test_manifest import NETWORK, example  # noqa: E402
 
 from maskstream.core.files import whole_folder  # noqa: E402
 from maskstream.export.about import NOT_A_DEVICE, About, load_about  # noqa: E402
-from maskstream.export.card import model_card  # noqa: E402
 from maskstream.export.gate import check_parity  # noqa: E402
 from maskstream.export.model_folder import write_checked  # noqa: E402
 from maskstream.export.object_parity import ObjectParity, check_objects  # noqa: E402
@@ -37,6 +36,7 @@ from maskstream.inference.mask_rcnn import MaskRcnnSettings  # noqa: E402
 from maskstream.inference.regions import RegionSettings  # noqa: E402
 from maskstream.inference.runtime import OnnxRuntime  # noqa: E402
 from maskstream.inference.windows import TileSettings  # noqa: E402
+from maskstream.reports.model_card import model_card  # noqa: E402
 from maskstream.training.models.graph_part import GraphPart  # noqa: E402
 from maskstream.training.models.mask_rcnn import MaskRcnn  # noqa: E402
 from maskstream.training.models.mask_rcnn_graphs import graphs  # noqa: E402

@@ -25,12 +25,12 @@ from maskstream.core.frame import Frame
 from maskstream.core.segmenter import FakeSegmenter
 from maskstream.data.dataset import Annotation, Dataset, ImageRecord, Provenance
 from maskstream.errors import CheckpointError, DatasetError
+from maskstream.evaluation.answers import answers_of
 from maskstream.evaluation.calibration import fit_calibration
 from maskstream.evaluation.evaluate import evaluation_of, judge_deployed
 from maskstream.export import model_folder
 from maskstream.export.about import About
 from maskstream.export.calibrate import calibrate
-from maskstream.export.card import model_card
 from maskstream.export.gate_images import gate_looks, image_without_objects
 from maskstream.export.model_folder import export_checkpoint
 from maskstream.export.object_parity import ObjectParity
@@ -42,6 +42,7 @@ from maskstream.inference.load import load_any, load_classifier, load_model
 from maskstream.inference.manifest import ModelFacts
 from maskstream.inference.regions import RegionSettings
 from maskstream.inference.windows import TileSettings
+from maskstream.reports.model_card import model_card
 from maskstream.training.checkpoint import save_weights
 from maskstream.training.image_splits import split_records
 from maskstream.training.recipe import Recipe
@@ -213,15 +214,15 @@ def test_a_deployed_model_is_judged_with_the_name_of_the_dataset(dataset: Datase
 
 def test_a_semantic_model_is_judged_by_its_pixels_and_tells_its_regions(dataset: Dataset, tmp_path: Path) -> None:
     write_tiny_model(tmp_path / "model", "semantic")
-    evaluation = evaluation_of(load_any(tmp_path / "model", threads=1), dataset)
+    evaluation = evaluation_of(answers_of(load_any(tmp_path / "model", threads=1)), dataset)
     for record in dataset.records("val"):
         evaluation.add(record)
     metrics = evaluation.metrics()
     assert metrics["n_pictures"] == COUNT
     assert metrics["mean_jaccard"] == pytest.approx(300 / (400 + 750 - 300), abs=1e-6)
-    name, text = evaluation.predictions()
-    entries = json.loads(text)
-    assert name == "predictions.json"
+    written = evaluation.write_predictions(tmp_path)
+    entries = json.loads(written.read_text())
+    assert written.name == "predictions.json"
     assert [entry["image_id"] for entry in entries] == list(range(1, COUNT + 1))
     assert masks.from_rle(entries[0]["segmentation"]).area_px == 750
     assert entries[0]["score"] == pytest.approx(0.8, abs=0.01)
@@ -230,16 +231,17 @@ def test_a_semantic_model_is_judged_by_its_pixels_and_tells_its_regions(dataset:
 
 def test_a_classifier_is_judged_and_tells_every_probability(dataset: Dataset, tmp_path: Path) -> None:
     write_tiny_model(tmp_path / "model", "classification", calibration=None)
-    evaluation = evaluation_of(load_any(tmp_path / "model", threads=1), dataset)
+    evaluation = evaluation_of(answers_of(load_any(tmp_path / "model", threads=1)), dataset)
     for record in dataset.records("val")[:3]:
         evaluation.add(record)
     assert evaluation.metrics()["accuracy"] == pytest.approx(1 / 3)
-    assert evaluation.predictions() == (
-        "predictions.csv",
+    written = evaluation.write_predictions(tmp_path)
+    assert written.name == "predictions.csv"
+    assert written.read_text() == (
         "image,truth,called,benign,malignant\n"
-        "00.png,malignant,malignant,0.250000,0.750000\n"
-        "01.png,benign,malignant,0.250000,0.750000\n"
-        "02.png,benign,malignant,0.250000,0.750000\n",
+        "00.png,malignant,malignant,0.25,0.75\n"
+        "01.png,benign,malignant,0.25,0.75\n"
+        "02.png,benign,malignant,0.25,0.75\n"
     )
     nameless = dataclasses.replace(dataset.records("val")[0], class_id=None)
     with pytest.raises(DatasetError, match="expected an image with a class as a whole, found none"):

@@ -16,7 +16,6 @@ from maskstream.evaluation.judge import SCORE_FLOOR
 from maskstream.evaluation.split import match_classes
 from maskstream.export.about import About
 from maskstream.export.calibrate import calibrate
-from maskstream.export.card import model_card
 from maskstream.export.gate import Parity, check_parity, gate_frames
 from maskstream.export.graphs import write_graphs
 from maskstream.export.threshold import choose_threshold, in_all_orientations
@@ -24,6 +23,7 @@ from maskstream.export.trained import Checkpoint, Splits, gather_facts
 from maskstream.inference.load import load_any, load_model
 from maskstream.inference.manifest import MODEL_CARD, Manifest, ModelFacts, read_manifest
 from maskstream.inference.runtime import OnnxRuntime
+from maskstream.reports.model_card import model_card
 from maskstream.training.image_splits import split_records
 from maskstream.training.models.graph_part import GraphPart
 from maskstream.training.torch_runtime import TorchRuntime

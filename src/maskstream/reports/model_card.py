@@ -1,49 +1,14 @@
-"""`MODEL_CARD.md`, written from the manifest, so that the two cannot contradict each other."""
+"""`MODEL_CARD.md`, written from the manifest or an evaluation's figures, so that they cannot contradict each other."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from maskstream.core.calibration import Calibration
-from maskstream.inference.manifest import ModelFacts
-
-HEADLINES = {
-    "AP": "mask AP, IoU 0.50 to 0.95, mean over classes",
-    "AP50": "mask AP at IoU 0.50, mean over classes",
-    "AP75": "mask AP at IoU 0.75, mean over classes",
-    "box_AP": "box AP, IoU 0.50 to 0.95, mean over classes",
-    "box_AP50": "box AP at IoU 0.50, mean over classes",
-    "mean_jaccard": "mean Jaccard of an image",
-    "thresholded_jaccard": "mean Jaccard, below 0.65 counted as 0",
-    "mean_dice": "mean Dice of an image",
-    "pooled_jaccard": "Jaccard of all images' pixels together",
-    "pooled_dice": "Dice of all images' pixels together",
-    "mean_pixel_accuracy": "mean share of an image's pixels with the right class",
-    "accuracy": "share of images with the right class",
-    "balanced_accuracy": "balanced accuracy",
-    "auc": "ROC AUC of the percentage",
-    "sensitivity": "sensitivity at 50 %",
-    "specificity": "specificity at 50 %",
-    "log_loss": "log loss",
-    "ece": "expected calibration error",
-    "ece_uncalibrated": "the same before calibration",
-    "brier": "Brier score",
-    "brier_uncalibrated": "the same before calibration",
-    "calibration_slope": "calibration slope (1 is right)",
-    "calibration_slope_uncalibrated": "the same before calibration",
-    "calibration_intercept": "calibration intercept (0 is right)",
-    "calibration_intercept_uncalibrated": "the same before calibration",
-}
-"""Metrics in the card's order, in words."""
-
-CLASS_HEADLINES = {
-    "AP": "mask AP, IoU 0.50 to 0.95",
-    "AP50": "mask AP at IoU 0.50",
-    "mean_jaccard": "mean Jaccard of an image",
-    "mean_dice": "mean Dice of an image",
-    "pooled_dice": "Dice of all images' pixels together",
-    "auc": "ROC AUC against the other classes",
-    "sensitivity": "share of its images with the right class",
-}
-"""Metrics of a single class, in words; they follow the mean over classes, where there is one."""
+from maskstream.core.files import write_text
+from maskstream.inference.manifest import MODEL_CARD, ModelFacts
+from maskstream.reports.figure_words import CLASS_NAMES, FIGURES, name_of
 
 ANSWERS = {
     "instance": "boxes, masks, scores and class percentages for",
@@ -92,6 +57,17 @@ def model_card(facts: ModelFacts) -> str:
     )
 
 
+def write_model_card(folder: Path, facts: ModelFacts, metrics: Mapping[str, float | int | str]) -> Path:
+    """Write the card of a model into an evaluation's folder, with these figures in place of the manifest's.
+
+    Raises
+    ------
+    OutputError : the folder cannot be written.
+    """
+    write_text(folder / MODEL_CARD, model_card(facts.model_copy(update={"metrics": dict(metrics)})))
+    return folder / MODEL_CARD
+
+
 def _ways(facts: ModelFacts) -> list[str]:
     """How the model looks at an image and what counts as found, in sentences."""
     height, width = facts.preprocessing.input_size_hw
@@ -112,25 +88,38 @@ def _evaluation(facts: ModelFacts) -> list[str]:
     metrics = facts.metrics
     if not metrics:
         return ["Not evaluated."]
+    shown = [key for key in _keys(facts) if isinstance(metrics.get(key), int | float)]
+    doubt = any(f"{key}_low" in metrics for key in shown)
     return [
         f"{metrics.get('n_pictures', '?')} images of the split `{metrics.get('split', '?')}` of "
         f"{metrics.get('dataset', '?')}, judged with these ONNX graphs by {metrics.get('evaluator', '?')}.",
         "",
-        "| figure | value |",
-        "|---|---|",
-        *(f"| {words} | {metrics[key]:.3f} |" for key, words in _rows(facts).items() if key in metrics),
+        "| figure | value | 95 % interval |" if doubt else "| figure | value |",
+        "|---|---|---|" if doubt else "|---|---|",
+        *(
+            f"| {name_of(key)} | {metrics[key]:.3f} |" + (f" {_interval(metrics, key)} |" if doubt else "")
+            for key in shown
+        ),
     ]
 
 
-def _rows(facts: ModelFacts) -> dict[str, str]:
-    """Words of every figure that may stand in the table, by its key."""
-    rows = {}
-    for key in dict.fromkeys((*HEADLINES, *CLASS_HEADLINES)):
-        if key in HEADLINES:
-            rows[key] = HEADLINES[key]
-        if key in CLASS_HEADLINES:
-            rows |= {f"{key}/{name}": f"{CLASS_HEADLINES[key]}, {name}" for name in facts.classes}
-    return rows
+def _line(metrics: Mapping[str, float | int | str], key: str, doubt: bool) -> str:
+    line = f"| {name_of(key)} | {metrics[key]:.3f} |"
+    return f"{line} {_interval(metrics, key)} |" if doubt else line
+
+
+def _interval(metrics: Mapping[str, float | int | str], key: str) -> str:
+    low, high = metrics.get(f"{key}_low"), metrics.get(f"{key}_high")
+    return f"{low:.3f} to {high:.3f}" if isinstance(low, int | float) and isinstance(high, int | float) else ""
+
+
+def _keys(facts: ModelFacts) -> list[str]:
+    """Every figure that may stand in the table: of all classes together, then of each."""
+    keys = []
+    for key in dict.fromkeys((*FIGURES, *CLASS_NAMES)):
+        keys += [key] if key in FIGURES else []
+        keys += [f"{key}/{name}" for name in facts.classes] if key in CLASS_NAMES else []
+    return keys
 
 
 def _calibration(calibration: Calibration | None) -> str:

@@ -1,0 +1,43 @@
+"""Figures of an evaluation as text."""
+
+from __future__ import annotations
+
+from maskstream.reports.read_evaluation import FinishedEvaluation
+from maskstream.reports.words import percent
+
+_NO_BREAK = "\u00a0"
+
+SHARES = (
+    *("recall", "precision", "share_below_065", "sensitivity", "specificity", "accuracy", "balanced_accuracy"),
+    *("frame_class_accuracy", "track_class_accuracy", "found_share"),
+)
+"""Figures that are shares of something counted, and so read as percentages."""
+
+
+def is_share(key: str) -> bool:
+    """Whether a figure is told as a percentage."""
+    return key.partition("/")[0] in SHARES or key.startswith(("sensitivity_at_", "specificity_at_"))
+
+
+def shown(key: str, value: float) -> str:
+    """`93 %` of a share, `0.931` of another figure, `12.4` of pixels."""
+    if is_share(key):
+        return percent(100 * value)
+    if key.endswith("_px"):
+        return f"{value:.1f}"
+    return f"{100 * value:.1f}{_NO_BREAK}points" if key == "ece" else f"{value:.3f}"
+
+
+def span(key: str, low: float, high: float) -> str:
+    """`90 to 95 %`: both ends of an interval, the unit once."""
+    first, last = shown(key, low), shown(key, high)
+    unit = last.partition(_NO_BREAK)[2]
+    return f"{first.removesuffix(_NO_BREAK + unit) if unit else first} to {last}"
+
+
+def with_interval(run: FinishedEvaluation, key: str) -> str:
+    """`93 % (90 to 95 %)`, without what is in brackets where there is no interval."""
+    value = run.figure(key)
+    assert value is not None
+    interval = run.interval(key)
+    return shown(key, value) + (f" ({span(key, *interval)})" if interval is not None else "")
