@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from maskstream.cli import compare as command
 from maskstream.data.dataset import Dataset
 from maskstream.errors import DatasetError, ModelFolderError
 from maskstream.evaluation.comparison import compare, spread, with_class
-from maskstream.evaluation.contestants import contestants
+from maskstream.evaluation.contestants import Contestant, contestants
 from maskstream.evaluation.evaluate import evaluation_of
+from maskstream.evaluation.predictions.asked import Asked
 from maskstream.evaluation.resampling import intervals, paired_differences
 
 pytest.importorskip("onnx")
@@ -41,6 +43,10 @@ def tiny(folder: Path) -> dict[str, str]:
     return dict(zip(tasks, models(folder, *tasks), strict=True))
 
 
+def _taking_part(arguments: Sequence[str], dataset: Dataset) -> tuple[Contestant, ...]:
+    return contestants(arguments, Asked.of(dataset, dataset.records("val"), "val"))
+
+
 def _run(*arguments: object) -> BaseException | None:
     app = typer.Typer()
     app.command()(command.compare)
@@ -54,7 +60,7 @@ def test_figures_intervals_and_differences_are_those_of_evaluation_and_resamplin
     dataset: Dataset, tiny: dict[str, str]
 ) -> None:
     records = dataset.records("val")
-    taking_part = contestants(["classical", tiny["instance"]], dataset)
+    taking_part = _taking_part(["classical", tiny["instance"]], dataset)
     found = compare(taking_part, dataset, records, resamples=200, with_cost=False)
     headlines = []
     for one, row in zip(taking_part, found.rows, strict=True):
@@ -78,7 +84,7 @@ def test_figures_intervals_and_differences_are_those_of_evaluation_and_resamplin
 def test_tasks_meet_in_the_figures_that_they_share(dataset: Dataset, tiny: dict[str, str]) -> None:
     records = dataset.records("val")
     objects_and_pixels = compare(
-        contestants([tiny["instance"], tiny["semantic"]], dataset), dataset, records, resamples=100, with_cost=False
+        _taking_part([tiny["instance"], tiny["semantic"]], dataset), dataset, records, resamples=100, with_cost=False
     )
     assert "mean_jaccard" in objects_and_pixels.figures
     assert all(key in row.figures for key in objects_and_pixels.figures for row in objects_and_pixels.rows)
@@ -86,7 +92,7 @@ def test_tasks_meet_in_the_figures_that_they_share(dataset: Dataset, tiny: dict[
 
 
 def test_the_class_of_an_image_is_that_of_its_objects(dataset: Dataset, tiny: dict[str, str]) -> None:
-    (one, other) = contestants([tiny["classification"], "classical"], dataset)
+    (one, other) = _taking_part([tiny["classification"], "classical"], dataset)
     assert (one.answers.task, other.answers.task) == ("classification", "instance")
     evaluation = evaluation_of(one.answers, dataset)
     records = dataset.records("val")
@@ -109,7 +115,7 @@ def test_an_image_with_objects_of_two_classes_has_none_as_a_whole(dataset: Datas
 def test_classifiers_are_compared_with_the_shares_of_the_classes(tmp_path: Path, tiny: dict[str, str]) -> None:
     dataset = squares(tmp_path, with_objects=False)
     found = compare(
-        contestants(["classical", tiny["classification"]], dataset),
+        _taking_part(["classical", tiny["classification"]], dataset),
         dataset,
         dataset.records("val"),
         resamples=100,
@@ -154,13 +160,36 @@ def test_fewer_images_evenly_spread(dataset: Dataset, tmp_path: Path) -> None:
     assert "ms_per_image" not in found["models"][0]["cost"]
 
 
+def test_predictions_are_compared_like_the_model_that_made_them(
+    dataset: Dataset, tiny: dict[str, str], tmp_path: Path
+) -> None:
+    (one,) = _taking_part(["classical", tiny["instance"]], dataset)[1:]
+    evaluation = evaluation_of(one.answers, dataset)
+    for record in dataset.records("val"):
+        evaluation.add(record)
+    path = evaluation.write_predictions(tmp_path)
+    arguments = [tiny["instance"], path, "--data", dataset.folder, "--split", "val", "--resamples", 100]
+    assert _run(*arguments, "--out", tmp_path / "out") is None
+    found = json.loads((tmp_path / "out" / "compare.json").read_text())
+    model, predicted = found["models"]
+    assert predicted["figures"]["mean_jaccard"] == model["figures"]["mean_jaccard"]
+    assert "AP50" in found["figures"]
+    same = next(entry for entry in found["differences"] if entry["figure"] == "mean_jaccard")
+    assert (same["value"], same["better_share"]) == (0.0, 0.5)
+    assert predicted["cost"] == {}
+    assert _run(*arguments, "--out", tmp_path / "few", "--limit", 4, "--no-cost") is None
+
+
 def test_two_models_of_one_name_are_told_apart(dataset: Dataset, tmp_path: Path) -> None:
     (one,) = models(tmp_path / "a", "instance")
     (other,) = models(tmp_path / "b", "instance")
     manifest = Path(other) / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"version": "1"', '"version": "2"'))
-    names = [each.name for each in contestants([one, other], dataset)]
+    names = [each.name for each in _taking_part([one, other], dataset)]
     assert names == [f"instance ({one})", f"instance ({other})"]
+    taking_part = _taking_part([one, other], dataset)
+    found = compare(taking_part, dataset, dataset.records("val"), baseline=other, resamples=100, with_cost=False)
+    assert found.baseline == f"instance ({other})"
 
 
 @pytest.mark.parametrize(
@@ -173,19 +202,19 @@ def test_two_models_of_one_name_are_told_apart(dataset: Dataset, tmp_path: Path)
 )
 def test_too_few_or_the_same(dataset: Dataset, arguments: list[str], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        contestants(arguments, dataset)
+        _taking_part(arguments, dataset)
 
 
 def test_the_same_model_under_another_path(dataset: Dataset, tiny: dict[str, str], tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tiny["instance"])
     with pytest.raises(DatasetError, match="the same as"):
-        contestants([tiny["instance"], str(link)], dataset)
+        _taking_part([tiny["instance"], str(link)], dataset)
 
 
 def test_what_is_no_model(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="a model folder or a bundled model"):
-        contestants(["classical", str(tmp_path / "nowhere")], dataset)
+        _taking_part(["classical", str(tmp_path / "nowhere")], dataset)
 
 
 def test_a_model_of_other_classes(tmp_path: Path, tiny: dict[str, str]) -> None:
@@ -206,13 +235,13 @@ def test_an_unknown_baseline_or_split(dataset: Dataset, tiny: dict[str, str], tm
 
 def test_objects_cannot_be_judged_where_none_is_labelled(tmp_path: Path, tiny: dict[str, str]) -> None:
     dataset = squares(tmp_path, with_objects=False)
-    taking_part = contestants([tiny["classification"], tiny["instance"]], dataset)
+    taking_part = _taking_part([tiny["classification"], tiny["instance"]], dataset)
     with pytest.raises(DatasetError, match="images with labelled objects, which instance is to find"):
         compare(taking_part, dataset, dataset.records("val"), with_cost=False)
 
 
 def test_tasks_without_a_shared_figure(dataset: Dataset, tiny: dict[str, str]) -> None:
-    taking_part = contestants([tiny["classification"], tiny["semantic"]], dataset)
+    taking_part = _taking_part([tiny["classification"], tiny["semantic"]], dataset)
     with pytest.raises(DatasetError, match=r"a figure that all have, found none of classification \(classification\)"):
         compare(taking_part, dataset, dataset.records("val"), resamples=100, with_cost=False)
 
@@ -225,7 +254,7 @@ def test_models_that_learned_from_other_parts_of_the_dataset(dataset: Dataset, t
     _train_on(other, divided | {"recipe": {}})
     error = _run(one, other, "--data", dataset.folder, "--split", "val", "--out", tmp_path / "o")
     assert "the same images for every model that learned from this dataset" in str(error)
-    assert "1 images for instance; 18 images for semantic" in str(error)
+    assert f"1 images for {one}; 18 images for {other}" in str(error)
     assert (
         _run(one, "classical", "--data", dataset.folder, "--split", "val", "--out", tmp_path / "o", "--no-cost") is None
     )
@@ -245,10 +274,10 @@ def _table(path: Path) -> list[dict[str, str]]:
 def test_resampling_is_the_same_for_all(dataset: Dataset, tiny: dict[str, str]) -> None:
     records = dataset.records("val")
     found = compare(
-        contestants(["classical", tiny["instance"]], dataset), dataset, records, resamples=100, seed=3, with_cost=False
+        _taking_part(["classical", tiny["instance"]], dataset), dataset, records, resamples=100, seed=3, with_cost=False
     )
     again = compare(
-        contestants(["classical", tiny["instance"]], dataset), dataset, records, resamples=100, seed=3, with_cost=False
+        _taking_part(["classical", tiny["instance"]], dataset), dataset, records, resamples=100, seed=3, with_cost=False
     )
     assert [row.intervals for row in found.rows] == [row.intervals for row in again.rows]
     assert np.isfinite([value for row in found.rows for value in row.figures.values()]).all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,8 +23,13 @@ from maskstream.errors import DatasetError
 from maskstream.evaluation.comparison import MEMORY_IMAGES, SPEED_IMAGES, Comparison, spread
 from maskstream.evaluation.comparison import compare as compare_models
 from maskstream.evaluation.comparison_files import comparison_json, comparison_tables
-from maskstream.evaluation.contestants import Contestant, contestants
+from maskstream.evaluation.contestants import contestants
+from maskstream.evaluation.predictions.asked import Asked
+from maskstream.evaluation.predictions.open import is_predictions
 from maskstream.evaluation.resampling import RESAMPLES
+from maskstream.inference.classical import NAME
+from maskstream.inference.load import model_folder
+from maskstream.inference.manifest import read_manifest
 from maskstream.media.sinks import write_csv
 from maskstream.reports.compare_page import write_compare_page
 from maskstream.reports.compare_words import main_figures, name_of
@@ -36,7 +41,13 @@ RUNS = Path("runs") / "compare"
 
 def compare(
     models: Annotated[
-        list[str], typer.Argument(help="Two or more: model folders, names of bundled models, `classical`.")
+        list[str],
+        typer.Argument(
+            metavar="A B [C ...]",
+            help="Two or more: model folders, names of bundled models, predictions (COCO results .json, class "
+            "probabilities .csv, a folder of masks), `classical` for Otsu's threshold.",
+            show_default=False,
+        ),
     ],
     data: Annotated[Path, typer.Option(help="Dataset folder.")],
     split: Annotated[str, typer.Option(help="Split of the dataset to judge on.")] = "test",
@@ -44,7 +55,8 @@ def compare(
         Path | None, typer.Option(help="Run folder.  [default: a new one in runs/compare]", show_default=False)
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option(help="Name of the one that the others are compared with.  [default: the first]")
+        str | None,
+        typer.Option(help="The one that the others are compared with, as it was named.  [default: the first]"),
     ] = None,
     positive: Annotated[
         str | None, typer.Option(help="Class whose percentage is judged.  [default: the calibrated class]")
@@ -59,8 +71,8 @@ def compare(
     """Judge models on the same images and write compare.json, compare.csv, differences.csv and report.html."""
     dataset = Dataset.load(data)
     data_sha256 = dataset.content_sha256()
-    taking_part = contestants(models, dataset)
-    records = _records(taking_part, dataset, data_sha256, split)
+    records = _records(models, dataset, data_sha256, split)
+    taking_part = contestants(models, Asked.of(dataset, records, split))
     judged = records if limit is None else spread(records, limit)
     with progress_bars("steps/s") as bars:
         comparison = compare_models(
@@ -98,9 +110,7 @@ def compare(
     console.print(f"report: {page}", style="dim", highlight=False, soft_wrap=True, markup=False)
 
 
-def _records(
-    taking_part: Sequence[Contestant], dataset: Dataset, data_sha256: str, split: str
-) -> tuple[ImageRecord, ...]:
+def _records(models: Sequence[str], dataset: Dataset, data_sha256: str, split: str) -> tuple[ImageRecord, ...]:
     """The images of a split, as the recipes of those who learned from this dataset divide it.
 
     Raises
@@ -108,26 +118,31 @@ def _records(
     DatasetError : no such split, or two of them divide the dataset differently: one may have learned from the images
         that the other is judged on.
     """
-    divided: dict[tuple[str, ...], list[str]] = {}
-    found: dict[tuple[str, ...], tuple[ImageRecord, ...]] = {}
-    for one in taking_part:
-        if one.manifest is None or one.manifest.training.data_sha256 != data_sha256:
+    divided: dict[frozenset[ImageRecord], list[str]] = {}
+    records: tuple[ImageRecord, ...] = ()
+    for model in models:
+        if model == NAME or is_predictions(model):
             continue
-        data = one.manifest.training.recipe.get("data")
-        named = isinstance(data, dict) and (data.get("test_images") or data.get("val_images"))
-        own = split_records(DataRecipe.model_validate(data), dataset).get(split) if named else None
-        records = own or dataset.records(split)
-        key = tuple(sorted(record.name for record in records))
-        divided.setdefault(key, []).append(one.name)
-        found[key] = records
+        training = read_manifest(model_folder(model)).training
+        if training.data_sha256 == data_sha256:
+            records = _own_records(training.recipe, dataset, split)
+            divided.setdefault(frozenset(records), []).append(model)
     if len(divided) > 1:
         raise DatasetError(
             f"{dataset.folder}: split {split}",
             expected="the same images for every model that learned from this dataset",
-            found="; ".join(f"{len(key)} images for {', '.join(names)}" for key, names in divided.items()),
+            found="; ".join(f"{len(images)} images for {', '.join(who)}" for images, who in divided.items()),
             remedy="compare models of recipes that divide it alike",
         )
-    return next(iter(found.values()), None) or dataset.records(split)
+    return records or dataset.records(split)
+
+
+def _own_records(recipe: Mapping[str, Any], dataset: Dataset, split: str) -> tuple[ImageRecord, ...]:
+    """The images of a split as a recipe divides the dataset, where it names images."""
+    data = recipe.get("data")
+    if not isinstance(data, dict) or not (data.get("test_images") or data.get("val_images")):
+        return dataset.records(split)
+    return split_records(DataRecipe.model_validate(data), dataset).get(split) or dataset.records(split)
 
 
 def _table(comparison: Comparison, title: str) -> Table:

@@ -98,7 +98,7 @@ def compare(
     ----------
     contestants : at least two, as `evaluation.contestants` gives them.
     records : at least one image.
-    baseline : name of one of them; default: the first.
+    baseline : name of one of them, or what it was asked for by; default: the first.
     positive : class whose percentage is judged in all of them; default: the first calibrated one's, else the second of
         the first one's two classes, else none.
     resamples, seed : see `evaluation.resampling`.
@@ -110,7 +110,8 @@ def compare(
     """
     bar = bars or (lambda verb: lambda done, total: None)
     names = [one.name for one in contestants]
-    baseline = names[0] if baseline is None else baseline
+    by_argument = {one.argument: one.name for one in contestants}
+    baseline = names[0] if baseline is None else by_argument.get(baseline, baseline)
     if baseline not in names:
         raise DatasetError(
             f"baseline {baseline!r}", expected=f"one of {', '.join(names)}", found="another name", remedy="name one"

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from maskstream.core.frame import Frame
-from maskstream.data.dataset import Dataset
 from maskstream.errors import DatasetError
 from maskstream.evaluation.answers import Answers, answers_of
 from maskstream.evaluation.classical_answers import ClassicalAnswers, classical_answers
 from maskstream.evaluation.cost import Cost, folder_parameters, folder_size_mb
+from maskstream.evaluation.predictions.asked import Asked
+from maskstream.evaluation.predictions.open import is_predictions, open_predictions
 from maskstream.inference.classical import NAME
 from maskstream.inference.load import DeployedClassifier, load_any, model_folder
-from maskstream.inference.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,6 @@ class Contestant:
     name : what tables and pages call it; no other has it.
     argument : what it was asked for by.
     answers : what is judged.
-    manifest : of a deployed model, else None.
     run : answers one image as deployed; None where only predictions are known.
     cost : size and parameters; without speed and memory, which are measured later.
     """
@@ -35,45 +34,48 @@ class Contestant:
     name: str
     argument: str
     answers: Answers
-    manifest: Manifest | None = None
     run: Callable[[Frame], object] | None = None
     cost: Cost = field(default_factory=Cost)
 
 
-def contestant(argument: str, dataset: Dataset) -> Contestant:
-    """Who is meant: `classical`, else a bundled model's name, else a model folder.
+def contestant(argument: str, asked: Asked) -> Contestant:
+    """Who is meant: `classical`, else predictions, else a bundled model's name, else a model folder.
 
     A folder of the name `classical` is written `./classical`.
 
+    Parameters
+    ----------
+    asked : the images of the split, which predictions answer.
+
     Raises
     ------
+    DatasetError, SourceError : predictions that are broken, or not those of these images.
     ModelFolderError : none of these, or a broken model folder.
     """
     if argument == NAME:
-        answers = classical_answers(dataset)
+        answers = classical_answers(asked.dataset)
         if not isinstance(answers, ClassicalAnswers):
             return Contestant(NAME, argument, answers)
         segmenter = answers.segmenter
-        return Contestant(NAME, argument, answers, run=lambda frame: segmenter.segment([frame]), cost=Cost(0.0, 0))
+        return Contestant(NAME, argument, answers, lambda frame: segmenter.segment([frame]), Cost(0.0, 0))
+    if is_predictions(argument):
+        predicted = open_predictions(argument, asked)
+        return Contestant(predicted.name, argument, predicted)
     folder = model_folder(argument)
     model = load_any(argument)
     cost = Cost(folder_size_mb(folder), folder_parameters(folder))
     if isinstance(model, DeployedClassifier):
-        return Contestant(
-            model.name, argument, answers_of(model), model.manifest, lambda frame: model.classify([frame]), cost
-        )
-    return Contestant(
-        model.name, argument, answers_of(model), model.manifest, lambda frame: model.segment([frame]), cost
-    )
+        return Contestant(model.name, argument, answers_of(model), lambda frame: model.classify([frame]), cost)
+    return Contestant(model.name, argument, answers_of(model), lambda frame: model.segment([frame]), cost)
 
 
-def contestants(arguments: Sequence[str], dataset: Dataset) -> tuple[Contestant, ...]:
+def contestants(arguments: Sequence[str], asked: Asked) -> tuple[Contestant, ...]:
     """All who are meant, each with a name of its own: of two with one name the argument is added.
 
     Raises
     ------
     DatasetError : fewer than two, or one of them twice.
-    ModelFolderError : an argument that means nobody.
+    Those of `contestant`.
     """
     if len(arguments) < 2:
         raise DatasetError(
@@ -82,7 +84,7 @@ def contestants(arguments: Sequence[str], dataset: Dataset) -> tuple[Contestant,
     found: list[Contestant] = []
     seen: dict[str, str] = {}
     for argument in arguments:
-        one = contestant(argument, dataset)
+        one = contestant(argument, asked)
         identity = str(one.answers.facts.get("model_sha256", Path(argument).resolve()))
         if identity in seen:
             raise DatasetError(

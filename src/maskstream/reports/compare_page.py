@@ -22,6 +22,9 @@ _FILES = {
     "compare.csv": "a row a model: every figure with its interval, size, speed and memory",
     "differences.csv": "a row a model and figure: its difference from the baseline",
 }
+TABLE_FIGURES = 4
+"""Main figures in the table of models, which is to fit beside size, speed and memory."""
+
 _TASKS = {"instance": "finds objects", "semantic": "marks pixels", "classification": "names the image's class"}
 _PLACE = {"dataset": "Dataset", "split": "Split", "n_images": "Images judged", "n_in_split": "Images in the split",
           "n_groups": "Groups", "positive_class": "Class of the percentage", "resamples": "Resamples", "seed": "Seed",
@@ -63,12 +66,12 @@ def _content(folder: Path, found: Found) -> dict[str, Any]:
         "notices": found["warnings"],
         "baseline": found["baseline"],
         "percent": round(100 * found["confidence"]),
-        "main": [(key, words.name_of(key)) for key in main],
+        "main": [words.name_of(key) for key in main[:TABLE_FIGURES]],
         "figures": [(words.name_of(key), forest_svg(words.name_of(key), _rows(found, key), _base(found, key)))
                     for key in main],
         "differences": [(words.name_of(key), _better_side(found["figures"][key]),
                          forest_svg(f"{words.name_of(key)}: difference", _gaps(found, key), 0.0)) for key in main],
-        "models": [_model(model, main, found["baseline"]) for model in found["models"]],
+        "models": [_model(model, main[:TABLE_FIGURES], found["baseline"]) for model in found["models"]],
         "measured": machine is not None,
         "parameters_known": any("parameters" in model["cost"] for model in found["models"]),
         "names": [model["name"] for model in found["models"]],

@@ -135,8 +135,9 @@ def cautions(found: Mapping[str, Any]) -> list[str]:
     """What the page must not be taken for."""
     percent = round(100 * found["confidence"])
     notes = [
-        f"An interval says how far a figure could move if other images of the same kind had been drawn ({percent} % "
-        "bootstrap by group). It knows nothing of another camera, another clinic, or another training run.",
+        "An interval says how far a figure could move if other images of the same kind had been drawn "
+        f"({percent}\u00a0% bootstrap by group). It knows nothing of another camera, another clinic, or another "
+        "training run.",
     ]
     compared = len(found["differences"])
     if compared > 1:
