@@ -36,8 +36,8 @@ def test_parts_are_in_order_cover_everything_and_keep_equal_numbers_together(
 
 
 def test_quarters_hold_as_many_each_and_say_their_edges() -> None:
-    trait = cut("x", [float(value) for value in range(1, 101)], 4, "{:g} px")
-    assert trait.kinds == ("up to 25 px", "above 25 px, up to 50 px", "above 50 px, up to 75 px", "above 75 px")
+    trait = cut("x", [float(value) for value in range(1, 101)], 4, "{:g}", " px")
+    assert trait.kinds == ("up to 25 px", "above 25, up to 50 px", "above 50, up to 75 px", "above 75 px")
     assert Counter(trait.column) == dict.fromkeys(trait.kinds, 25)
     assert cut("x", [2.0, 2.0, None, 3.0], 4, "{:g}") == Trait("x", ("2", "3"), ["2", "2", None, "3"])
     assert cut("x", [None, None], 4, "{:g}").kinds == ()

@@ -8,9 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import typer
 from fake_answers import CLASSES, BrightAnswers, RedAnswers, bright_objects
 from small_datasets import dataset, record, rectangle
+from typer.testing import CliRunner
 
+from maskstream.cli.segment import segment
 from maskstream.core.segmenter import FakeSegmenter
 from maskstream.errors import SourceError
 from maskstream.evaluation.evaluate import Evaluation, evaluation_of
@@ -59,6 +62,18 @@ def test_each_track_is_explained_in_its_best_frame(tmp_path: Path, segmenter: Fa
     page = write_run_report(tmp_path / "run").read_text(encoding="utf-8")
     assert page.count("What malignant rests on") == 2
     assert first.reading in page
+
+
+def test_the_command_maps_on_request(tmp_path: Path, segmenter: FakeSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskstream.cli.segment.load_model", lambda name: segmenter)
+    app = typer.Typer()
+    app.command()(segment)
+    for name, options in (("with", ["--why"]), ("without", [])):
+        source = tmp_path / "in" if name == "without" else _pictures(tmp_path / "in")
+        result = CliRunner().invoke(app, [str(source), "--out", str(tmp_path / name), *options])
+        assert result.exit_code == 0
+        assert (tmp_path / name / "why" / "why.json").is_file() == (name == "with")
+        assert ("What malignant rests on" in (tmp_path / name / "report.html").read_text()) == (name == "with")
 
 
 def test_a_run_without_maps_says_nothing_of_them(tmp_path: Path, segmenter: FakeSegmenter) -> None:

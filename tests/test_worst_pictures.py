@@ -67,7 +67,9 @@ def test_the_table_names_every_picture_below_the_folder(tmp_path: Path) -> None:
     written = cv2.imread(str(tmp_path / "out" / "worst" / "001-1.jpg"))
     assert written is not None
     assert written.shape == picture_of(failure).shape
-    nothing = write_worst([], tmp_path / "none")
+    (tmp_path / "out" / "worst" / "note.txt").write_text("mine")
+    nothing = write_worst([], tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out" / "worst").iterdir()] == ["note.txt"]
     assert nothing.columns == ("rank", "image", "figure", "value", "picture", "why")
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,14 +40,21 @@ BATCH = 8
 SAME_OBJECT = 0.3
 """IoU with the object from which a found object is still the same one."""
 
-_SOFT_SHARE = 0.25
-"""Part of the patch's side, at each edge, over which it fades out."""
-
 Ask = Callable[[Sequence[Image]], Sequence[float | None]]
 """The probability in each of some images; None where the object is not found any more."""
 
-Window = tuple[slice, slice, NDArray[np.float64]]
-"""Rows and columns of a stop, and how much each of its pixels is hidden, 0..1."""
+_PATCH_FADES, _COUNT_FADES = 0.25, 0.5
+"""Part of the side, at each edge, over which the patch fades out, and over which a stop counts less for the map. Stops
+half a patch apart that count like this add up evenly, so that the map has no seams."""
+
+
+class Stop(NamedTuple):
+    """Where the patch lies: rows and columns, how much it hides each pixel, and how much it counts there, 0..1."""
+
+    rows: slice
+    columns: slice
+    opacity: NDArray[np.float64]
+    weight: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,58 +139,63 @@ def _slide(
     if whole is None:
         raise ValueError("the object is not found in the untouched image")
     patch_px = max(LEAST_PATCH_PX, round(PATCH_SHARE * side))
-    windows = list(_windows(region_xyxy, patch_px))
-    lost_odds, hidden, lost = (np.zeros(image.shape[:2]) for _ in range(3))
+    stops = list(_stops(region_xyxy, patch_px))
+    lost_odds, kept, lost = (np.zeros(image.shape[:2]) for _ in range(3))
     seen = []
-    for start in range(0, len(windows), BATCH):
-        batch = windows[start : start + BATCH]
-        for (rows, columns, opacity), value in zip(batch, ask([_hide(image, w, fill) for w in batch]), strict=True):
+    for start in range(0, len(stops), BATCH):
+        batch = stops[start : start + BATCH]
+        for stop, value in zip(batch, ask([_hide(image, stop, fill) for stop in batch]), strict=True):
+            place = stop.rows, stop.columns
             if value is None:
-                lost[rows, columns] += opacity
+                lost[place] += stop.weight
                 continue
             seen.append(value)
-            hidden[rows, columns] += opacity
-            lost_odds[rows, columns] += opacity * (_log_odds(whole) - _log_odds(value))
-    drop = np.divide(lost_odds, hidden, out=np.full(hidden.shape, np.nan), where=hidden > 1e-6)
+            kept[place] += stop.weight
+            lost_odds[place] += stop.weight * (_log_odds(whole) - _log_odds(value))
+    drop = np.divide(lost_odds, kept, out=np.full(kept.shape, np.nan), where=kept > 0)
     return Occlusion(
         name=name,
         probability=whole,
         drop=drop.astype(np.float32),
-        lost=lost > hidden,
+        lost=lost > kept,
         lowest=min(seen, default=None),
         highest=max(seen, default=None),
         patch_px=patch_px,
-        runs=1 + len(windows),
+        runs=1 + len(stops),
     )
 
 
-def _windows(region_xyxy: tuple[int, int, int, int], patch_px: int) -> Iterator[Window]:
+def _stops(region_xyxy: tuple[int, int, int, int], patch_px: int) -> Iterator[Stop]:
     """The stops of the patch, half a patch apart, further where that would be more than `MOST_STOPS`."""
     x1, y1, x2, y2 = region_xyxy
     stride = patch_px / 2
-    while len(lefts := _stops(x1, x2, patch_px, stride)) * len(tops := _stops(y1, y2, patch_px, stride)) > MOST_STOPS:
+    while len(lefts := _places(x1, x2, patch_px, stride)) * len(tops := _places(y1, y2, patch_px, stride)) > MOST_STOPS:
         stride *= 1.1
     for top in tops:
         for left in lefts:
             rows, columns = slice(top, min(top + patch_px, y2)), slice(left, min(left + patch_px, x2))
-            yield rows, columns, np.outer(_fade(rows.stop - rows.start), _fade(columns.stop - columns.start))
+            size_hw = rows.stop - rows.start, columns.stop - columns.start
+            yield Stop(rows, columns, _faded(size_hw, _PATCH_FADES), _faded(size_hw, _COUNT_FADES))
 
 
-def _stops(start: int, end: int, patch_px: int, stride: float) -> list[int]:
+def _places(start: int, end: int, patch_px: int, stride: float) -> list[int]:
     count = max(1, math.ceil((end - start - patch_px) / stride) + 1)
     return [round(place) for place in np.linspace(start, max(start, end - patch_px), count)]
 
 
-def _fade(length: int) -> NDArray[np.float64]:
-    """1 in the middle, falling to both ends like a cosine."""
-    to_edge = (np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.5) / (_SOFT_SHARE * length)
-    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(to_edge, 0, 1)))
+def _faded(size_hw: tuple[int, int], fades: float) -> NDArray[np.float64]:
+    """1 in the middle, falling like a cosine over a part of the side at each edge."""
+    rows, columns = (
+        0.5 - 0.5 * np.cos(np.pi * np.clip((np.minimum(at, at[::-1]) + 0.5) / (fades * len(at)), 0, 1))
+        for at in map(np.arange, size_hw)
+    )
+    return np.outer(rows, columns)
 
 
-def _hide(image: Image, window: Window, fill: Image) -> Image:
-    rows, columns, opacity = window
-    hidden = image.copy()
-    hidden[rows, columns] = np.round(image[rows, columns] * (1 - opacity[..., None]) + fill * opacity[..., None])
+def _hide(image: Image, stop: Stop, fill: Image) -> Image:
+    hidden, opacity = image.copy(), stop.opacity[..., None]
+    place = stop.rows, stop.columns
+    hidden[place] = np.round(image[place] * (1 - opacity) + fill * opacity)
     return hidden
 
 

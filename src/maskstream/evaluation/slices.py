@@ -96,7 +96,7 @@ def object_slices(objects: Table) -> Table:
     by = [
         Trait.of_texts("class", [str(row["class"]) for row in rows]),
         Trait("size", ("small", "medium", "large"), [str(row["size"]) for row in rows]),
-        cut("area", [_number(row["area_px"]) for row in rows], QUARTILES, "{:.0f} px"),
+        cut("area", [_number(row["area_px"]) for row in rows], QUARTILES, "{:.0f}", " px"),
         Trait.of_texts("position", [_place(row) for row in rows]),
     ]
     return Table.of("object_slices", [row for trait in by for row in _shares(trait, rows)], columns=OBJECT_COLUMNS)

@@ -83,7 +83,7 @@ def traits(dataset: Dataset, records: Sequence[ImageRecord]) -> list[Trait]:
     found = [
         Trait.of_texts("label", [_label(dataset, record) for record in records]),
         cut("objects", [float(_objects(record)) for record in records], QUARTILES, "{:g}"),
-        cut("largest object", [None if s is None else 100 * s for s in shares], QUARTILES, "{:.2g} % of the image"),
+        cut("largest object", [None if s is None else 100 * s for s in shares], QUARTILES, "{:.2g} %", " of the image"),
         Trait.of_texts(
             "position of the largest object",
             [None if a is None else _position(a, r.size_hw) for r, a in zip(records, largest, strict=True)],
@@ -94,12 +94,13 @@ def traits(dataset: Dataset, records: Sequence[ImageRecord]) -> list[Trait]:
             QUARTILES,
             "{:g}",
         ),
-        cut("brightness", [value for _, _, value in hsv], TERTILES, "{:.0f} of 255"),
+        cut("brightness", [value for _, _, value in hsv], TERTILES, "{:.0f}", " of 255"),
         cut(
             "hue",
             [_red_at_0(hue) if saturation >= GREY else None for hue, saturation, _ in hsv],
             TERTILES,
-            "{:.0f} degrees",
+            "{:.0f}",
+            " degrees",
         ),
         *_attributes(records),
     ]
@@ -116,7 +117,7 @@ def _attributes(records: Sequence[ImageRecord]) -> Iterator[Trait]:
             yield Trait.of_texts(f"attribute/{key}", [None if v is None or v == "" else str(v) for v in values])
 
 
-def cut(name: str, values: Sequence[float | None], parts: int, text: str) -> Trait:
+def cut(name: str, values: Sequence[float | None], parts: int, text: str, unit: str = "") -> Trait:
     """A trait of numbers: the numbers themselves where there are few, else the part of all of them that each is in.
 
     The parts hold about as many images each; equal numbers stay together, so that there may be fewer parts.
@@ -124,19 +125,20 @@ def cut(name: str, values: Sequence[float | None], parts: int, text: str) -> Tra
     Parameters
     ----------
     text : how a number is shown, a format string.
+    unit : what follows the last number.
     """
     numbers = np.array([np.nan if value is None else value for value in values], np.float64)
     known = numbers[np.isfinite(numbers)]
     distinct = np.unique(known)
     if len(distinct) <= parts:
-        edges, kinds = distinct, [text.format(value) for value in distinct]
+        edges, kinds = distinct, [f"{text.format(value)}{unit}" for value in distinct]
     else:
         inner = np.quantile(known, np.linspace(0, 1, parts + 1)[1:-1], method="inverted_cdf")
         # an edge at the greatest number would leave nothing above; edges that read alike are one
         by_text = {text.format(edge): edge for edge in np.minimum(inner, distinct[-2])}
         edges, shown = np.array(list(by_text.values())), list(by_text)
-        between = (f"above {low}, up to {high}" for low, high in itertools.pairwise(shown))
-        kinds = [f"up to {shown[0]}", *between, f"above {shown[-1]}"]
+        between = (f"above {low}, up to {high}{unit}" for low, high in itertools.pairwise(shown))
+        kinds = [f"up to {shown[0]}{unit}", *between, f"above {shown[-1]}{unit}"]
     column = [kinds[int(np.searchsorted(edges, n))] if np.isfinite(n) else None for n in numbers]
     return Trait(name, tuple(dict.fromkeys(kinds)), column)
 

@@ -20,7 +20,7 @@ from maskstream.evaluation.verdict import ImageRow, Table
 from maskstream.evaluation.worst import Failure
 from maskstream.media.sinks import write_jpeg
 from maskstream.reports.why_pictures import reading, why_picture
-from maskstream.reports.worst_pictures import picture_name
+from maskstream.reports.worst_pictures import picture_name, remove_earlier
 
 Image = NDArray[np.uint8]
 
@@ -60,6 +60,7 @@ def write_why(
     OutputError : the folder cannot be written.
     """
     rows: list[ImageRow] = []
+    remove_earlier(folder / FOLDER)
     for done, failure in enumerate(failures, start=1):
         row: ImageRow = {"rank": failure.rank, "image": failure.record.name, "reading": _NOTHING_FOUND}
         if (made := _made(failure, answers, positive)) is not None:

@@ -18,6 +18,7 @@ from maskstream.draw.labels import COMFORTABLE_TEXT_PX, draw_plate, place_plates
 from maskstream.draw.overlay import OverlayStyle, draw_overlay
 from maskstream.draw.palette import object_colour
 from maskstream.draw.panels import side_by_side
+from maskstream.errors import OutputError
 from maskstream.evaluation.instance import ImageTruth
 from maskstream.evaluation.verdict import ImageRow, Table
 from maskstream.evaluation.worst import Failure
@@ -48,6 +49,7 @@ def write_worst(failures: Sequence[Failure], folder: Path) -> Table:
     OutputError : the folder cannot be written.
     """
     rows: list[ImageRow] = []
+    remove_earlier(folder / FOLDER)
     for failure in failures:
         picture = f"{FOLDER}/{picture_name(failure)}"
         write_jpeg(folder / picture, picture_of(failure))
@@ -68,6 +70,20 @@ def picture_name(failure: Failure) -> str:
     """A file name that every file system takes: the rank, then what it can keep of the image's name."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(failure.record.name).stem)[:60]
     return f"{failure.rank:03d}-{stem}.jpg"
+
+
+def remove_earlier(folder: Path) -> None:
+    """Remove the pictures of an earlier evaluation, which are known by the form of their names.
+
+    OutputError: they cannot be removed.
+    """
+    try:
+        for path in folder.glob("[0-9][0-9][0-9]-*.jpg"):
+            path.unlink()
+    except OSError as error:
+        raise OutputError(
+            folder, expected="a folder that can be written", found=str(error), remedy="choose another folder"
+        ) from error
 
 
 def picture_of(failure: Failure) -> Image:
