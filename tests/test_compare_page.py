@@ -16,6 +16,7 @@ from html_page import Page
 from maskstream.errors import SourceError
 from maskstream.reports import compare_words as words
 from maskstream.reports.compare_page import write_compare_page
+from maskstream.reports.figure_words import short_name
 from maskstream.reports.forest import ForestRow, forest_svg
 
 FIGURES = {"mean_jaccard": "higher", "auc": "higher", "ece": "lower", "calibration_slope": "neither"}
@@ -78,8 +79,8 @@ def _written(folder: Path, found: dict[str, Any] | None = None) -> Path:
 
 def test_the_first_sentence_says_who_is_ahead_and_what_that_is_worth() -> None:
     assert words.verdict(comparison()) == (
-        "U-Net has the best mean Jaccard: 0.810 (0.760 to 0.860) on 60\u00a0images; its lead over otsu <b> "
-        "(+0.190, +0.150 to +0.230) is more than chance explains."
+        f"U-Net has the best {short_name('mean_jaccard')}: 0.810 (0.760 to 0.860) on 60\u00a0images; its lead over "
+        "otsu <b> (+0.190, +0.150 to +0.230) is more than chance explains."
     )
 
 
@@ -110,10 +111,10 @@ def test_equal_models_share_the_first_place() -> None:
 def test_every_other_model_has_a_sentence() -> None:
     first, second = words.sentences(comparison())
     assert first == (
-        "U-Net against otsu <b>: better in mean Jaccard (+0.190, +0.150 to +0.230), expected calibration error "
+        f"U-Net against otsu <b>: better in {short_name('mean_jaccard')} (+0.190, +0.150 to +0.230), calibration error "
         "(−0.100, −0.150 to −0.050); not told apart in ROC AUC (+0.000, −0.020 to +0.020)."
     )
-    assert "not told apart in expected calibration error" in second
+    assert "not told apart in calibration error" in second
 
 
 @pytest.mark.parametrize(
@@ -142,13 +143,10 @@ def test_cautions_fit_the_comparison() -> None:
     assert "0.5 by construction" in " ".join(words.cautions(comparison(models=classical)))
 
 
-def test_names_of_figures() -> None:
-    assert words.name_of("mean_jaccard/benign") == "Mean Jaccard, benign"
-    assert words.name_of("pooled_pixel_accuracy") == "Pooled pixel accuracy"
-    assert words.in_sentence("auc") == "ROC AUC"
-    assert words.in_sentence("f1") == "F1"
+def test_the_figures_that_come_first() -> None:
     assert words.main_figures(["log_loss", "f1", "pooled_dice"]) == ["f1", "log_loss"]
     assert words.main_figures(["other", "another"]) == ["other"]
+    assert words.title_of("mean_jaccard/benign") == "Mean Jaccard of an image, benign"
 
 
 def test_a_forest_plot_keeps_everything_inside() -> None:
@@ -170,8 +168,9 @@ def test_equal_values_can_be_drawn() -> None:
 def test_the_page_shows_what_the_file_holds(tmp_path: Path) -> None:
     page = Page(_written(tmp_path).read_text(encoding="utf-8"))
     for told in (
-        "U-Net has the best mean Jaccard", "only 12 groups stand behind the intervals", "5 300 000", "80.2",
-        "71 to 99.5", "could be chance", "Figures that only some have", "AP of masks: Mask R-CNN",
+        "U-Net has the best mean", "only 12 groups stand behind the intervals", "5 300 000", "80.2",
+        "71 to 99.5", "could be chance", "Figures that only some have",
+        "Mask AP, IoU 0.50 to 0.95, mean over classes: Mask",
         "A small set, split val",
     ):  # fmt: skip
         assert told in page.text.replace("\u202f", " "), told

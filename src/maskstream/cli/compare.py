@@ -32,7 +32,8 @@ from maskstream.inference.load import model_folder
 from maskstream.inference.manifest import read_manifest
 from maskstream.media.sinks import write_csv
 from maskstream.reports.compare_page import write_compare_page
-from maskstream.reports.compare_words import main_figures, name_of
+from maskstream.reports.compare_words import main_figures
+from maskstream.reports.figure_words import short_name
 from maskstream.training.image_splits import split_records
 from maskstream.training.recipe import DataRecipe
 
@@ -157,5 +158,5 @@ def _table(comparison: Comparison, title: str) -> Table:
             interval = row.intervals.get(key)
             bounds = f" ({interval.low:.3f} to {interval.high:.3f})" if interval else ""
             cells.append(f"{row.figures[key]:.3f}{bounds}")
-        table.add_row(name_of(key), *cells)
+        table.add_row(short_name(key), *cells)
     return table

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from maskstream.errors import SourceError
 from maskstream.reports import compare_words as words
+from maskstream.reports.figure_words import short_name
 from maskstream.reports.forest import ForestRow, forest_svg
 from maskstream.reports.page import write_page
 from maskstream.reports.words import number, shown
@@ -66,21 +67,21 @@ def _content(folder: Path, found: Found) -> dict[str, Any]:
         "notices": found["warnings"],
         "baseline": found["baseline"],
         "percent": round(100 * found["confidence"]),
-        "main": [words.name_of(key) for key in main[:TABLE_FIGURES]],
-        "figures": [(words.name_of(key), forest_svg(words.name_of(key), _rows(found, key), _base(found, key)))
+        "main": [short_name(key) for key in main[:TABLE_FIGURES]],
+        "figures": [(words.title_of(key), forest_svg(words.title_of(key), _rows(found, key), _base(found, key)))
                     for key in main],
-        "differences": [(words.name_of(key), _better_side(found["figures"][key]),
-                         forest_svg(f"{words.name_of(key)}: difference", _gaps(found, key), 0.0)) for key in main],
+        "differences": [(words.title_of(key), _better_side(found["figures"][key]),
+                         forest_svg(f"{words.title_of(key)}: difference", _gaps(found, key), 0.0)) for key in main],
         "models": [_model(model, main[:TABLE_FIGURES], found["baseline"]) for model in found["models"]],
         "measured": machine is not None,
         "parameters_known": any("parameters" in model["cost"] for model in found["models"]),
         "names": [model["name"] for model in found["models"]],
         "all_figures": [
-            (words.name_of(key), direction, [_cell(model["figures"][key]) for model in found["models"]])
+            (words.title_of(key), direction, [_cell(model["figures"][key]) for model in found["models"]])
             for key, direction in found["figures"].items()
         ],
         "all_differences": [_difference(entry, found["figures"][entry["figure"]]) for entry in found["differences"]],
-        "not_shared": [(words.name_of(key), ", ".join(names)) for key, names in found["not_shared"].items()],
+        "not_shared": [(words.title_of(key), ", ".join(names)) for key, names in found["not_shared"].items()],
         "facts": _facts(found),
         "machine": machine,
         "warm_calls": found["warm_calls"],
@@ -165,7 +166,7 @@ def _difference(entry: Found, direction: str) -> dict[str, Any]:
     share = entry.get("better_share")
     return {
         "model": entry["model"],
-        "figure": words.name_of(entry["figure"]),
+        "figure": words.title_of(entry["figure"]),
         "value": entry["value"],
         "text": words.signed(entry["value"]),
         "span": words.span(entry, sign=True),

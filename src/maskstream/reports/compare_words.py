@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maskstream.inference.classical import NAME as CLASSICAL
+from maskstream.reports.figure_words import name_of, short_name
+from maskstream.reports.words import counted
 
 MAIN = (
     "mean_jaccard", "AP50", "f1", "auc", "balanced_accuracy", "accuracy", "ece", "AP", "pooled_jaccard", "mean_dice",
@@ -15,40 +17,14 @@ MAIN = (
 
 MAIN_COUNT = 6
 
-_NAMES = {
-    "AP": "AP of masks",
-    "AP50": "AP of masks at IoU 0.5",
-    "AP75": "AP of masks at IoU 0.75",
-    "box_AP": "AP of boxes",
-    "box_AP50": "AP of boxes at IoU 0.5",
-    "auc": "ROC AUC",
-    "pr_auc": "Precision-recall AUC",
-    "ece": "Expected calibration error",
-    "brier": "Brier score",
-    "f1": "F1",
-    "mean_jaccard": "Mean Jaccard",
-    "mean_dice": "Mean Dice",
-    "thresholded_jaccard": "Thresholded Jaccard",
-    "share_below_065": "Share of images below Jaccard 0.65",
-    "mean_hausdorff95_px": "Mean 95 % Hausdorff distance (px)",
-    "log_loss": "Log loss",
-}
-
 Model = Mapping[str, Any]
 """An entry of `models` in compare.json."""
 
 
-def name_of(key: str) -> str:
-    """A figure's name for a reader: `Mean Jaccard, benign` of `mean_jaccard/benign`."""
-    figure, _, class_name = key.partition("/")
-    name = _NAMES.get(figure) or (figure[:1].upper() + figure[1:].replace("_", " "))
-    return f"{name}, {class_name}" if class_name else name
-
-
-def in_sentence(key: str) -> str:
-    """The same within a sentence: `mean Jaccard`, but `ROC AUC`."""
+def title_of(key: str) -> str:
+    """A figure's name above a chart or before a row."""
     name = name_of(key)
-    return name if name[1:2].isupper() or name[1:2].isdigit() else name[:1].lower() + name[1:]
+    return name[:1].upper() + name[1:]
 
 
 def main_figures(keys: Sequence[str]) -> list[str]:
@@ -89,7 +65,7 @@ def verdict(found: Mapping[str, Any]) -> str:
     """The first sentence: who is ahead in the first of the main figures, and whether that could be chance."""
     (key, *_) = main_figures(list(found["figures"]))
     direction = found["figures"][key]
-    figure = in_sentence(key)
+    figure = short_name(key)
     sentence_end = f"on {counted(found['n_images'], 'image')}"
     if direction == "neither":
         return f"{len(found['models'])} models were compared {sentence_end}."
@@ -114,7 +90,7 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
         by_reading: dict[str, list[str]] = {}
         for key in main_figures(list(found["figures"])):
             by_reading.setdefault(reading(own[key], found["figures"][key]), []).append(
-                f"{in_sentence(key)} ({_difference_text(own[key])})"
+                f"{short_name(key)} ({_difference_text(own[key])})"
             )
         parts = [
             f"{words} {', '.join(by_reading[kind])}"
@@ -151,11 +127,6 @@ def cautions(found: Mapping[str, Any]) -> list[str]:
             "its ROC AUC is 0.5 by construction."
         )
     return notes
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 image`, `60 images`."""
-    return f"{count}\u00a0{noun}{'' if count == 1 else 's'}"
 
 
 def _against_baseline(found: Mapping[str, Any], best: Model, key: str, direction: str) -> str:
