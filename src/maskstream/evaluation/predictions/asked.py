@@ -103,7 +103,7 @@ class Asked:
             raise DatasetError(
                 place,
                 expected=f"answers to the {len(self.records)} images of split {self.split}",
-                found=f"answers to {len(others)} others: {listed(others)}",
+                found=f"answers to {counted(others)}",
                 remedy="choose the split that was predicted (--split all: every image), or leave these out",
             )
 
@@ -116,6 +116,11 @@ class Asked:
 def _without_classes(record: ImageRecord) -> ImageRecord:
     annotations = tuple(replace(annotation, class_id=0) for annotation in record.annotations)
     return replace(record, annotations=annotations, class_id=None)
+
+
+def counted(others: Sequence[object]) -> str:
+    """How many others there are, and the first few names."""
+    return f"{len(others)} other{'s' if len(others) > 1 else ''}: {listed(others)}"
 
 
 def listed(names: Sequence[object]) -> str:

@@ -25,7 +25,7 @@ from maskstream.data.formats.label_table import GROUP_COLUMNS, IMAGE_COLUMNS, SP
 from maskstream.data.formats.mask_folder.names import key, last_part
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
-from maskstream.evaluation.predictions.asked import Asked, listed
+from maskstream.evaluation.predictions.asked import Asked, counted, listed
 from maskstream.evaluation.predictions.results import name_of
 from maskstream.evaluation.verdict import Metrics
 
@@ -134,7 +134,7 @@ def _answers(table: Table, asked: Asked, columns: dict[str, int], classes: Class
         raise DatasetError(
             table.path,
             expected="images of the dataset",
-            found=f"{len(strange)} others: {listed(strange)}",
+            found=counted(strange),
             remedy="name images as annotations.json does, or take these out",
         )
     asked.refuse_others(table.path, answers)

@@ -20,7 +20,7 @@ import msgspec
 
 from maskstream.core.files import sha256
 from maskstream.errors import DatasetError
-from maskstream.evaluation.predictions.asked import Asked, listed
+from maskstream.evaluation.predictions.asked import Asked, counted
 
 ABSENT = (b"", b"null", b"[]")
 
@@ -89,7 +89,7 @@ def read_results(path: Path, asked: Asked) -> ResultsFile:
         raise DatasetError(
             f"{path}: image_id",
             expected=f"ids of the {len(names)} images in {asked.dataset.folder / 'annotations.json'}",
-            found=f"{len(unknown)} others: {listed(unknown)}",
+            found=counted(unknown),
             remedy="give the ids of that file",
         )
     asked.refuse_others(path, (names[image_id] for image_id in by_image))
