@@ -42,14 +42,11 @@ def why_picture(image: Image, occlusion: Occlusion, title: str, target: CroppedM
     """
     known = np.abs(occlusion.drop[np.isfinite(occlusion.drop)])
     limit = max(LEAST_LIMIT, float(known.max(initial=0.0)))
-    heat = draw_heat(image, occlusion.drop, limit, occlusion.lost)
-    plain = image.copy()
+    views = [image, draw_heat(image, occlusion.drop, limit, occlusion.lost)]
     if target is not None:
-        for picture in (plain, heat):
-            _outline(picture, target)
-        plain, heat = (_cut(picture, occlusion) for picture in (plain, heat))
+        views = [_cut(view, occlusion, target) for view in views]
     shown = percent_text(occlusion.probability)
-    panels = side_by_side([(title, plain), (f"what {occlusion.name} {shown} rests on", heat)])
+    panels = side_by_side([(title, views[0]), (f"what {occlusion.name} {shown} rests on", views[1])])
     return np.concatenate([panels, _legend(occlusion, panels.shape[1])])
 
 
@@ -70,23 +67,21 @@ def reading(occlusion: Occlusion) -> str:
     return f"{sentence}{changes}: {' and '.join(parts)}.{lost}"
 
 
-def _outline(picture: Image, mask: CroppedMask) -> None:
-    lines = [np.round(outline).astype(np.int32) for outline in smooth_outlines(mask)]
-    thin = max(1, round(max(picture.shape[:2]) / 640))
-    for colour, width in ((BLACK, 3 * thin), (WHITE, thin)):
-        cv2.polylines(picture, lines, True, colour, width, cv2.LINE_AA)
-
-
-def _cut(picture: Image, occlusion: Occlusion) -> Image:
-    """The part around the places that were hidden, enlarged where it is small."""
+def _cut(view: Image, occlusion: Occlusion, target: CroppedMask) -> Image:
+    """The part around the places that were hidden, enlarged where it is small, with the object's outline."""
     touched = np.isfinite(occlusion.drop) | occlusion.lost
     rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
     margin = occlusion.patch_px // 2
-    part = picture[
-        max(0, rows[0] - margin) : rows[-1] + 1 + margin, max(0, columns[0] - margin) : columns[-1] + 1 + margin
-    ]
-    enlarge = LEAST_SIDE_PX / max(part.shape[:2])
-    return part if enlarge <= 1 else np.asarray(cv2.resize(part, None, fx=enlarge, fy=enlarge), np.uint8)
+    top, left = max(0, rows[0] - margin), max(0, columns[0] - margin)
+    part = view[top : rows[-1] + 1 + margin, left : columns[-1] + 1 + margin]
+    enlarge = max(1.0, LEAST_SIDE_PX / max(part.shape[:2]))
+    part = np.array(cv2.resize(part, None, fx=enlarge, fy=enlarge), np.uint8)
+    # the outline is in centres of pixels, which enlarging moves by half of what a pixel grows
+    lines = [(outline - (left, top) + 0.5) * enlarge - 0.5 for outline in smooth_outlines(target)]
+    thin = max(1, round(max(part.shape[:2]) / 640))
+    for colour, width in ((BLACK, 3 * thin), (WHITE, thin)):
+        cv2.polylines(part, [np.round(line).astype(np.int32) for line in lines], True, colour, width, cv2.LINE_AA)
+    return part
 
 
 def _legend(occlusion: Occlusion, width: int) -> Image:
