@@ -98,6 +98,10 @@ def test_the_class_of_an_image_is_that_of_its_objects(dataset: Dataset, tiny: di
     records = dataset.records("val")
     with pytest.raises(DatasetError, match="an image with a class as a whole"):
         evaluation.add(records[0])
+    found = compare((one, other), dataset, records, resamples=100, with_cost=False)
+    assert {"auc", "balanced_accuracy", "brier"} <= set(found.figures)
+    assert found.rows[0].figures["auc"] == found.rows[1].figures["auc"] == 0.5  # both say the same of every image
+    assert any("calibration figures are of those images" in warning for warning in found.warnings)
     assert {with_class(record, dataset).class_id for record in records} == {0, 1}
     assert all(with_class(r, dataset).class_id == r.annotations[0].class_id for r in records)
 
