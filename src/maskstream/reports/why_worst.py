@@ -47,7 +47,8 @@ def write_why(
     ----------
     answers : those of a model, which looks at the changed images; answers from a file know nothing of them.
     folder : the run folder of the evaluation.
-    positive : class whose percentage is looked at; None: the one that the image or its best-scored object is called.
+    positive : class whose percentage is looked at; None: the calibrated one, else what the image or its best-scored
+        object is called.
 
     Returns
     -------
@@ -59,6 +60,8 @@ def write_why(
     SourceError, DatasetError : an image cannot be read any more.
     OutputError : the folder cannot be written.
     """
+    if positive is None and answers.calibration is not None:
+        positive = answers.calibration.positive
     rows: list[ImageRow] = []
     remove_earlier(folder / FOLDER)
     for done, failure in enumerate(failures, start=1):
