@@ -18,7 +18,7 @@ FEW_IMAGES = 10
 RESAMPLES = 200
 
 MAIN_FIGURES = (
-    "AP50",
+    "f1",
     "recall",
     "precision",
     "mean_jaccard",
@@ -31,7 +31,11 @@ MAIN_FIGURES = (
     "specificity",
     "ece",
 )
-"""Those that are told of a slice, where the task has them and the slice defines them."""
+"""Those that are told of a slice, where the task has them and the slice defines them.
+
+AP is not among them: it is a mean over the classes that the slice happens to show, so that slices of one class cannot be
+held against those of several.
+"""
 
 COLUMNS = ("column", "value", "n_images", "n_groups", "figure", "value_of_figure", "low", "high")
 OBJECT_COLUMNS = ("column", "value", "n_objects", "found_share", "mean_best_iou")
