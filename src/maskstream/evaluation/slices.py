@@ -33,8 +33,8 @@ MAIN_FIGURES = (
 )
 """Those that are told of a slice, where the task has them and the slice defines them.
 
-AP is not among them: it is a mean over the classes that the slice happens to show, so that slices of one class cannot be
-held against those of several.
+AP is not among them: it is a mean over the classes that the slice happens to show, so that slices of one class cannot
+be held against those of several.
 """
 
 COLUMNS = ("column", "value", "n_images", "n_groups", "figure", "value_of_figure", "low", "high")
