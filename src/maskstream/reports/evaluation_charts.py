@@ -94,9 +94,10 @@ def robustness_charts(run: FinishedEvaluation) -> list[Chart]:
         points = [(number(row, "severity") or 0.0, number(row, "value") or 0.0) for row in every]
         more = {"": [row.get("level", "") for row in every], "images": [row.get("n_images", "") for row in every]}
         line = Line(short_name(figure), points, more, marks=True)
+        levels = [f"{number(row, 'severity') or 0:g}: {row['level']}" for row in rows if row.get("level")]
         made.append(
             Chart(
-                f"robustness_{name}", name.replace("_", " "), "", "severity", short_name(figure), [line],
+                f"robustness_{name}", name.replace("_", " "), "; ".join(levels), "severity", short_name(figure), [line],
                 x_limits=(0.0, max(3.0, *(x for x, _ in points))),
             )
         )  # fmt: skip

@@ -140,7 +140,7 @@ def _confusion(names: list[str], shares: list[list[float]]) -> Draw:
         shown = [_text(name) for name in names]
         axes.set_xticks(range(len(names)), shown, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), shown)
-        axes.set_title("What is taken for what (% of each row)", fontsize=9, loc="left", color=_INK)
+        axes.set_title("Taken for what (% of the row)", fontsize=9, loc="left", color=_INK)
         axes.set_xlabel("called", fontsize=8, color=_SOFT)
         axes.set_ylabel("is", fontsize=8, color=_SOFT)
 
@@ -163,7 +163,7 @@ def _forest(rows: Sequence[Sequence[tables.Cell]], figure: str, overall: float |
     def draw(axes: Axes) -> None:
         labels = []
         for place, row in enumerate(rows):
-            column, value, images, _, cell = row
+            column, value, cell, images, _ = row
             labels.append(f"{_text(column.text)}: {_text(value.text)} ({images.text})")
             if cell.value is None:
                 continue

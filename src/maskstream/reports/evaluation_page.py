@@ -12,8 +12,8 @@ from maskstream.reports import evaluation_tables as tables
 from maskstream.reports import evaluation_words, words
 from maskstream.reports.curve_chart import colour_class, curve_svg, values_json
 from maskstream.reports.evaluation_charts import Chart, charts, main_figure, robustness_charts
-from maskstream.reports.evaluation_values import shown, span
-from maskstream.reports.figure_words import FIGURES, short_name
+from maskstream.reports.evaluation_values import share_text, shown, span
+from maskstream.reports.figure_words import explained_by, head, short_name
 from maskstream.reports.page import write_page
 from maskstream.reports.prevalence_rows import PREVALENCES, prevalence_of
 from maskstream.reports.read_evaluation import METRICS, FinishedEvaluation, read_evaluation
@@ -94,7 +94,9 @@ def _content(run: FinishedEvaluation) -> dict[str, Any]:
         "large": [_large(run, key) for key in LARGE.get(run.task, ()) if run.figure(key) is not None],
         "evaluator": run.text("evaluator"),
         "doubt": _doubt(run),
-        "headline": [(key, short_name(key), *rest, FIGURES[key].meaning) for key, *rest in tables.headline(run)],
+        "headline": [
+            (explained_by(key), head(key), *rest, _evaluator(run, key)) for key, *rest in tables.headline(run)
+        ],
         "charts": [_drawn(chart) for chart in charts(run)],
         "prevalence": prevalence_of(run),
         "prevalences": PREVALENCES,
@@ -118,7 +120,8 @@ def _content(run: FinishedEvaluation) -> dict[str, Any]:
         "files": [(name, quote(name), text) for name, text in _FILES.items() if (run.path / name).exists()],
         "row_limit": tables.ROW_LIMIT,
         "shown": shown,
-        "short_name": short_name,
+        "share_text": share_text,
+        "head": head,
         "words": words,
         "version": __version__,
     }
@@ -135,7 +138,14 @@ def _large(run: FinishedEvaluation, key: str) -> tuple[str, str, str]:
     """Name, value and interval."""
     value, interval = run.figure(key), run.interval(key)
     assert value is not None
-    return short_name(key), shown(key, value), span(key, *interval) if interval is not None else ""
+    return head(key), shown(key, value), span(key, *interval) if interval is not None else ""
+
+
+def _evaluator(run: FinishedEvaluation, key: str) -> str:
+    """Who computed a figure: COCO's AP and AR are left to the evaluator that is named, all else is maskstream's own."""
+    if key.removeprefix("box_").startswith(("AP", "AR")) or not run.text("maskstream"):
+        return run.text("evaluator")
+    return f"maskstream {run.text('maskstream')}"
 
 
 def _doubt(run: FinishedEvaluation) -> str:

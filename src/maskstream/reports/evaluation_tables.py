@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from maskstream.evaluation.direction import better
 from maskstream.reports.evaluation_charts import main_figure
 from maskstream.reports.evaluation_values import is_share, shown, span
-from maskstream.reports.figure_words import FIGURES, name_of, short_name
+from maskstream.reports.figure_words import FIGURES, explained_by, head, name_of
 from maskstream.reports.read_evaluation import FinishedEvaluation, Row, number
 from maskstream.reports.words import number as grouped
 
@@ -54,6 +54,10 @@ class ShownTable:
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     total: int
+
+    def is_number(self, column: int) -> bool:
+        """Whether any cell of a column holds a number."""
+        return any(row[column].value is not None for row in self.rows)
 
 
 def bar_of(value: float, interval: tuple[float, float]) -> tuple[float, float, float] | None:
@@ -129,14 +133,14 @@ def slices_table(run: FinishedEvaluation) -> tuple[str, ShownTable] | None:
         (
             Cell(row.get("column", "").removeprefix("attribute/").replace("_", " ")),
             Cell(row.get("value", "")),
+            _interval_cell(figure, row),
             _cell("n_images", row.get("n_images", "")),
             _cell("n_groups", row.get("n_groups", "")),
-            _interval_cell(figure, row),
         )
         for row in rows[:ROW_LIMIT]
     ]
     return figure, ShownTable(
-        "slices.csv", ("column", "value", "images", "groups", short_name(figure)), shown_rows, len(rows)
+        "slices.csv", ("Column", "Value", head(figure), "Images", "Groups"), shown_rows, len(rows)
     )
 
 
@@ -165,6 +169,7 @@ def definitions(run: FinishedEvaluation) -> list[tuple[str, str, str]]:
     there = {key.partition("/")[0] for key in run.metrics}
     for name in ("classes", "videos", "video_objects"):
         there |= {column for row in run.tables[name][:1] for column in row}
+    there = {explained_by(key) for key in there}
     return [(key, words.name, words.meaning) for key, words in FIGURES.items() if key in there]
 
 
@@ -195,7 +200,7 @@ def _table(file: str, columns: Sequence[str], rows: Sequence[Row], total: int) -
 def _head(column: str) -> str:
     if column.startswith("probability/"):
         return column.removeprefix("probability/")
-    return short_name(column.removeprefix(_COUNT_PREFIX))
+    return head(column.removeprefix(_COUNT_PREFIX))
 
 
 _NAMES = {"class", "image", "group", "video", "object", "truth", "called", "column", "value", "found_as", "size"}

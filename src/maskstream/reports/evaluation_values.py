@@ -25,7 +25,16 @@ def shown(key: str, value: float) -> str:
         return percent(100 * value)
     if key.endswith("_px"):
         return f"{value:.1f}"
-    return f"{100 * value:.1f}{_NO_BREAK}points" if key == "ece" else f"{value:.3f}"
+    return f"{100 * value:.1f}{_NO_BREAK}points" if key.startswith("ece") else f"{value:.3f}"
+
+
+def share_text(value: float) -> str:
+    """A share as a percentage with a digit where it tells something, `19.5 %` and `50 %`; never a false 0 or 100."""
+    if 0 < value < 0.0005:
+        return f"<0.1{_NO_BREAK}%"
+    if 0.9995 <= value < 1:
+        return f">99.9{_NO_BREAK}%"
+    return f"{100 * value:.1f}".removesuffix(".0") + f"{_NO_BREAK}%"
 
 
 def span(key: str, low: float, high: float) -> str:

@@ -1,13 +1,14 @@
 """The verdict on a model in plain words, made from its figures by the rules of this file alone.
 
-A claim is supported where the whole 95 % interval of its figure is at least as good as its bar, refuted where the whole
-interval is worse, and open otherwise, as well as without an interval or on fewer than `FEW` cases. The bars are
+A claim is supported where the whole 95 % interval of its figure is at least as good as its bar, over at least `FEW`
+cases; refuted where the whole interval is worse (without an interval: the figure); and open otherwise. The bars are
 conventions, not laws; the page shows them beside the verdict. Nothing here ever says that a model may be trusted with
 a patient.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from maskstream.reports.words import counted
 from maskstream.reports.words import number as grouped
 
 FEW = 30
-"""Cases (objects, images with the class) below which nothing is settled."""
+"""Cases (objects, images of a class) below which nothing is supported."""
 
 FEW_GROUPS = 20
 """Groups below which bootstrap intervals are known to be too narrow."""
@@ -81,11 +82,13 @@ CLAIMS = {
     ),
 }
 
+_RARER = "rarer class"
+
 PERCENTAGE_CLAIMS = (
-    Claim("auc", 0.85, "Putting images in order by the percentage of {positive}", "ROC AUC is {}", "n_positive"),
-    Claim("ece", 0.05, "Reading that percentage as a frequency", "it is off by {} on average", "n_positive"),
-    Claim("sensitivity", 0.90, "Catching {positive} at 50 %", "it caught {} of the images that show it", "n_positive"),
-    Claim("specificity", 0.90, "Sparing false alarms at 50 %", "it spared {} of the images without it", "n_positive"),
+    Claim("auc", 0.85, "Putting images in order by the percentage of {positive}", "ROC AUC is {}", _RARER),
+    Claim("ece", 0.05, "Reading that percentage as a frequency", "it is off by {} on average", _RARER),
+    Claim("sensitivity", 0.90, "Catching {positive} at 50 %", "it caught {} of the images that show it", _RARER),
+    Claim("specificity", 0.90, "Sparing false alarms at 50 %", "it spared {} of the images without it", _RARER),
 )
 """Asked where there is a positive class."""
 
@@ -146,30 +149,32 @@ def _standing(run: FinishedEvaluation, claim: Claim, value: float) -> str:
     sign = -1.0 if better(claim.key) == "lower" else 1.0
     bar = sign * claim.bar
     interval = run.interval(claim.key)
-    if interval is None:
-        return "open" if sign * value >= bar else "refuted"
-    worst, best = sorted(sign * end for end in interval)
-    if (run.count(claim.cases) or 0) < FEW:
-        return "open"
-    return "supported" if worst >= bar else "refuted" if best < bar else "open"
+    worst, best = sorted(sign * end for end in interval) if interval is not None else (-math.inf, sign * value)
+    if best < bar:
+        return "refuted"
+    return "supported" if worst >= bar and (_cases(run, claim) or 0) >= FEW else "open"
 
 
 def _sentence(run: FinishedEvaluation, claim: Claim) -> str:
     title = claim.title.replace("{positive}", run.text("positive_class"))
     sentence = f"{title}: {claim.says.replace('{}', with_interval(run, claim.key))}"
-    cases = run.count(claim.cases)
+    cases = _cases(run, claim)
     if cases is not None and cases < FEW:
-        noun = {"n_objects": "object", "n_positive": f"image with {run.text('positive_class')}"}.get(
-            claim.cases, "image"
-        )
-        return f"{sentence}, but only {_cases(cases, noun)} could show it."
+        return f"{sentence}, with only {grouped(cases)} {'case' if cases == 1 else 'cases'} to show it."
     return f"{sentence}{'' if run.interval(claim.key) else '; no interval was computed'}."
 
 
-def _cases(count: int, noun: str) -> str:
-    return (
-        counted(count, noun) if " " not in noun else f"{grouped(count)} {noun if count == 1 else 'images' + noun[5:]}"
-    )
+def _cases(run: FinishedEvaluation, claim: Claim) -> int | None:
+    """The cases that a figure rests on; of what tells two classes apart those of the rarer one."""
+    if claim.cases != _RARER:
+        return run.count(claim.cases)
+    images, positive = run.count("n_pictures"), run.count("n_positive")
+    if positive is None:
+        positive = run.count(f"n_pictures/{run.text('positive_class')}")
+    if images is None or positive is None:
+        return positive
+    only = {"sensitivity": positive, "specificity": images - positive}
+    return only.get(claim.key, min(positive, images - positive))
 
 
 def _lead(run: FinishedEvaluation) -> str:

@@ -220,10 +220,36 @@ def name_of(key: str) -> str:
 def short_name(key: str) -> str:
     """A figure's name as a table's head or a chart's line has room for: the key, as people write it."""
     figure, slash, of_class = key.partition("/")
+    if figure.endswith(_UNCALIBRATED):
+        return f"{short_name(figure.removesuffix(_UNCALIBRATED))}, uncalibrated"
     return _SHORT.get(figure, figure.replace("_", " ")) + (f", {of_class}" if slash else "")
 
 
+def explained_by(key: str) -> str:
+    """The key whose meaning explains a figure: its own, or that of the same figure after calibration."""
+    return key.removesuffix(_UNCALIBRATED)
+
+
+def head(key: str) -> str:
+    """A short name as a table's head."""
+    name = short_name(key)
+    return name[:1].upper() + name[1:]
+
+
+_UNCALIBRATED = "_uncalibrated"
 _SHORT = {
+    "jaccard": "Jaccard",
+    "mean_jaccard": "mean Jaccard",
+    "thresholded_jaccard": "thresholded Jaccard",
+    "pooled_jaccard": "pooled Jaccard",
+    "dice": "Dice",
+    "mean_dice": "mean Dice",
+    "pooled_dice": "pooled Dice",
+    "boundary_f": "boundary F",
+    "mean_boundary_f": "mean boundary F",
+    "hausdorff95_px": "Hausdorff 95 %, px",
+    "found_share": "found",
+    "mean_best_iou": "mean best IoU",
     "f1": "F1",
     "auc": "ROC AUC",
     "pr_auc": "PR AUC",

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from maskstream.evaluation.prevalence import at_prevalence, predictive_values
+from maskstream.reports.evaluation_values import share_text
 from maskstream.reports.read_evaluation import FinishedEvaluation
-from maskstream.reports.words import percent
 
 PERCENTAGES = (1, 5, 10, 20, 30, 50, 70, 90, 99)
 """Shown percentages whose meaning elsewhere is told."""
@@ -49,14 +49,17 @@ def prevalence_of(run: FinishedEvaluation) -> Prevalence | None:
     if not positive or share is None or not 0 < share < 1:
         return None
     rows = [
-        (shown, [_percent(float(at_prevalence(shown / 100, share, to))) for to in PREVALENCES]) for shown in PERCENTAGES
+        (shown, [share_text(float(at_prevalence(shown / 100, share, to))) for to in PREVALENCES])
+        for shown in PERCENTAGES
     ]
     sensitivity, specificity = operating_point(run)
     predictive = []
     if sensitivity is not None and specificity is not None:
         for prevalence in (*PREVALENCES, share):
             values = predictive_values(sensitivity, specificity, prevalence)
-            predictive.append((_percent(prevalence), *("–" if value is None else _percent(value) for value in values)))
+            predictive.append(
+                (share_text(prevalence), *("–" if value is None else share_text(value) for value in values))
+            )
     calibrated = run.text("calibration") not in ("", "none")
     return Prevalence(
         positive, share, told is not None, calibrated, rows, sensitivity, specificity, predictive  # type: ignore[arg-type]
@@ -79,8 +82,3 @@ def _judged_share(run: FinishedEvaluation) -> float | None:
     if positive is None:
         positive = run.count(f"n_pictures/{run.text('positive_class')}")
     return None if not images or positive is None else positive / images
-
-
-def _percent(value: float) -> str:
-    """With a digit below 10 %, where rare classes live."""
-    return f"{100 * value:.1f}\u00a0%" if value < 0.0995 else percent(100 * value)

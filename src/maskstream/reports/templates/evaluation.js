@@ -24,6 +24,7 @@
       place = Math.min(high, Math.max(low, x));
       cursor.setAttribute("transform", `translate(${left + (width * (place - low)) / (high - low)} 0)`);
       cursor.classList.add("shown");
+      figure.querySelector(".at-x").hidden = false;
       figure.querySelector(".x-told").textContent = String(Number(place.toPrecision(3)));
       lines.forEach(([, xs, ys, more], index) => {
         const at = nearest(xs, place);
@@ -31,6 +32,7 @@
       });
     };
 
+    if ("start" in figure.dataset) show(Number(figure.dataset.start));
     svg.addEventListener("pointermove", (event) => {
       const frame = svg.getBoundingClientRect();
       const x = ((event.clientX - frame.left) / frame.width) * svg.viewBox.baseVal.width;
@@ -53,12 +55,11 @@ if (section) {
   const exact = document.getElementById("your-number");
   const logOdds = (share) => Math.log(share / (1 - share));
   const shareOf = (odds) => 1 / (1 + Math.exp(-odds));
-  /* a digit below 10 %, where rare classes live; never rounded to certainty */
+  /* as in the tables that need no script; never a false 0 or 100 */
   const percent = (share) => {
     if (share > 0 && share < 0.0005) return "<0.1\u00a0%";
-    if (share < 0.0995) return `${(100 * share).toFixed(1)}\u00a0%`;
-    if (share < 1 && share >= 0.995) return ">99\u00a0%";
-    return `${Math.round(100 * share)}\u00a0%`;
+    if (share < 1 && share >= 0.9995) return ">99.9\u00a0%";
+    return `${(100 * share).toFixed(1).replace(/\.0$/, "")}\u00a0%`;
   };
 
   const moved = (percentage, to) => {
