@@ -18,7 +18,7 @@ from maskstream.data.dataset import Dataset
 
 SQUARE = to_rle(CroppedMask(np.ones((4, 4), bool), 2, 2), SIZE_HW)
 OTHER_SIZE = to_rle(CroppedMask(np.ones((4, 4), bool), 2, 2), (10, 21))
-QUICK = ("--no-intervals", "--no-slices", "--worst", "0")
+QUICK = ("--no-intervals", "--no-slices", "--no-figures", "--worst", "0")
 
 Run = Callable[..., str]
 

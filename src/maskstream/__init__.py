@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from maskstream.core.frame import Frame
     from maskstream.core.segmenter import Segmenter
     from maskstream.errors import MaskstreamError
-    from maskstream.evaluation_run import EvaluationSettings, evaluate
+    from maskstream.evaluation_run import evaluate
+    from maskstream.evaluation_target import EvaluationSettings
     from maskstream.inference.load import load_classifier, load_model
     from maskstream.media.sources import open_source
     from maskstream.pipeline import run, segment
@@ -34,7 +35,7 @@ _HOMES = {
     "Classification": "maskstream.core.classification",
     "Detection": "maskstream.core.detections",
     "Detections": "maskstream.core.detections",
-    "EvaluationSettings": "maskstream.evaluation_run",
+    "EvaluationSettings": "maskstream.evaluation_target",
     "Frame": "maskstream.core.frame",
     "MaskstreamError": "maskstream.errors",
     "Result": "maskstream.results",

@@ -3,13 +3,15 @@
 metrics.json         all figures by flat keys, with their intervals, and what they were made with
 images.csv, ...      the tables: a row an image, curves, counts, slices
 predictions.json     the answers themselves; of a classifier predictions.csv
-worst/               pictures of the images on which the answers fail worst
+worst/, why/         pictures of the images on which the answers fail worst, and of what a model's percentage rests on
+figures/             curves and other pictures at print resolution
+report.html          all of it on one page
+MODEL_CARD.md        of a model: its card, with these figures
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,58 +21,23 @@ from maskstream.core.detections import Detections
 from maskstream.core.files import whole_folder, write_json
 from maskstream.core.parallel import OnProgress
 from maskstream.data.dataset import Dataset
-from maskstream.errors import DatasetError
 from maskstream.evaluation.evaluate import Evaluation, evaluation_of
 from maskstream.evaluation.film import VideoEvaluation, video_evaluation
-from maskstream.evaluation.predictions.open import Task
-from maskstream.evaluation.resampling import RESAMPLES, interval_metrics, intervals
+from maskstream.evaluation.resampling import interval_metrics, intervals
 from maskstream.evaluation.robustness import chosen, robustness
 from maskstream.evaluation.slices import object_slices, slices
 from maskstream.evaluation.verdict import Metrics, Table
-from maskstream.evaluation.worst import WORST, worst
-from maskstream.evaluation_target import EvaluationTarget, find_target
+from maskstream.evaluation.worst import worst
+from maskstream.evaluation_target import EvaluationSettings, EvaluationTarget, find_target
 from maskstream.media.sinks import write_csv
+from maskstream.reports.evaluation_figures import write_figures
+from maskstream.reports.evaluation_page import write_evaluation_report
+from maskstream.reports.model_card import write_model_card
 from maskstream.reports.why_worst import write_why
 from maskstream.reports.worst_pictures import write_worst
 
 Bars = Callable[[str], OnProgress]
 """What to tell how far a step is, by the step's verb."""
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationSettings:
-    """How answers are judged, and what is found out beyond their figures.
-
-    Attributes
-    ----------
-    score : score from which an object or region counts as found; None: the answers' own.
-    floor : score down to which objects are ranked for AP; None: the answers' own.
-    max_detections : of a class in an image; the best so many count in AP. None: the answers' own.
-    positive : class whose percentage is judged; None: the calibrated one, else the second of two.
-    task : of predictions from a file: whether objects are judged, or pixels; None: as the file's kind suggests.
-    ignore_classes : of predictions from a file: all classes of the dataset count as one.
-    resamples : draws behind each interval; 0: no intervals.
-    seed : of all that is drawn by chance.
-    worst : so many of the images with the worst figures get a picture.
-    why : of so many of them it is mapped what their percentage rests on. Of models only; predictions have none.
-    slices : judge the images of each kind apart.
-    robustness : so many images are judged again, worse and worse in eight ways; 0: none. Of models only.
-    video : whether the images are frames of videos; None: where the dataset says so.
-    """
-
-    score: float | None = None
-    floor: float | None = None
-    max_detections: int | None = None
-    positive: str | None = None
-    task: Task | None = None
-    ignore_classes: bool = False
-    resamples: int = RESAMPLES
-    seed: int = 0
-    worst: int = WORST
-    why: int = 3
-    slices: bool = True
-    robustness: int = 0
-    video: bool | None = None
 
 
 def evaluate(
@@ -108,9 +75,7 @@ def evaluate(
     with whole_folder(Path(out)) as folder:
         dataset = Dataset.load(data)
         data_sha256 = dataset.content_sha256()
-        found = find_target(
-            target, dataset, data_sha256, split, task=settings.task, ignore_classes=settings.ignore_classes
-        )
+        found = find_target(target, dataset, data_sha256, split, settings)
         facts: Metrics = {
             "dataset": dataset.provenance.name,
             "dataset_sha256": data_sha256,
@@ -124,7 +89,7 @@ class _Run:
     """The steps of one evaluation."""
 
     def __init__(self, target: EvaluationTarget, settings: EvaluationSettings, folder: Path, bars: Bars) -> None:
-        _check(target, settings)
+        settings.check(target)
         self._target, self._settings, self._folder, self._bars = target, settings, folder, bars
         self._evaluation = self._fresh()
         self._videos = None
@@ -146,7 +111,16 @@ class _Run:
             write_csv(self._folder / f"{table.name}.csv", rows, table.columns)
         self._evaluation.write_predictions(self._folder)
         write_json(self._folder / "metrics.json", metrics)
+        self._write_pages(metrics)
         return metrics
+
+    def _write_pages(self, metrics: Metrics) -> None:
+        """What people read, made of the files that are there by now."""
+        if self._settings.figures:
+            write_figures(self._folder)
+        write_evaluation_report(self._folder)
+        if self._target.manifest is not None:
+            write_model_card(self._folder, self._target.manifest, metrics)
 
     def _fresh(self) -> Evaluation:
         """An evaluation that has seen no image yet."""
@@ -212,24 +186,6 @@ class _Run:
             records = chosen(self._target.records, settings.robustness, settings.seed)
             on_progress = self._bars("judging worse images")
             yield robustness(self._fresh, records, seed=settings.seed, on_progress=on_progress)
-
-
-def _check(target: EvaluationTarget, settings: EvaluationSettings) -> None:
-    """See that the settings can be had of whoever answers."""
-    if target.answers.task == "classification" and settings.score is not None:
-        raise DatasetError(
-            "--score",
-            expected="answers that find objects",
-            found="a classifier's, which have no score",
-            remedy="leave it out: an image is called the class with the highest probability",
-        )
-    if target.manifest is None and settings.robustness:
-        raise DatasetError(
-            "--robustness",
-            expected="a model, which can be asked about worse images",
-            found="predictions",
-            remedy="leave it out",
-        )
 
 
 def _silent(verb: str) -> OnProgress:

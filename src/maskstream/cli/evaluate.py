@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +19,9 @@ from maskstream.evaluation.predictions.results import name_of
 from maskstream.evaluation.resampling import RESAMPLES
 from maskstream.evaluation.verdict import Metrics
 from maskstream.evaluation.worst import WORST
-from maskstream.evaluation_run import EvaluationSettings
 from maskstream.evaluation_run import evaluate as run_evaluation
+from maskstream.evaluation_target import EvaluationSettings
+from maskstream.reports.evaluation_page import PAGE
 
 RUNS = Path("runs") / "evaluate"
 
@@ -34,7 +36,7 @@ _HEADLINE = (
 
 _CONDITIONS = (
     *("n_pictures", "n_groups", "n_objects", "n_videos", "n_without_answer", "positive_class", "calibration"),
-    *("score_threshold", "score_floor", "interval_warning", "undefined"),
+    *("score_threshold", "score_floor", "classes"),
 )
 """What it says of how they were made."""
 
@@ -100,6 +102,9 @@ def evaluate(
     robustness: Annotated[
         int, typer.Option(min=0, metavar="IMAGES", help="Judge so many images again, made worse in many ways.")
     ] = 0,
+    figures: Annotated[
+        bool, typer.Option("--figures/--no-figures", help="Draw the curves at print resolution.")
+    ] = True,
     video: Annotated[
         bool | None,
         typer.Option("--video/--no-video", help="Images are frames of videos.  [default: where the dataset says so]"),
@@ -119,6 +124,7 @@ def evaluate(
         why=why,
         slices=slices,
         robustness=robustness,
+        figures=figures,
         video=video,
     )
     folder = out or new_folder(RUNS, f"{_name(target)}-{split}".replace(".", "-"))
@@ -126,19 +132,24 @@ def evaluate(
         metrics = run_evaluation(target, data, folder, split=split, settings=settings, bars=bars)
     console = Console()
     console.print(_table(metrics))
-    if metrics["n_without_answer"]:
-        console.print(
-            f"{metrics['n_without_answer']} of {metrics['n_pictures']} images have no answer in "
-            f"{metrics['predictions']}: nothing counts as found in them",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
-    console.print(f"written to {folder}", style="dim", highlight=False, soft_wrap=True, markup=False)
+    for note in _notes(metrics):
+        console.print(note, highlight=False, soft_wrap=True, markup=False)
+    console.print(f"report: {folder / PAGE}", style="dim", highlight=False, soft_wrap=True, markup=False)
 
 
 def _name(target: str) -> str:
     return name_of(Path(target)) if is_predictions(target) else Path(target).name
+
+
+def _notes(metrics: Metrics) -> Iterator[str]:
+    """What to mind when reading the table, in sentences."""
+    if metrics["n_without_answer"]:
+        share = f"{metrics['n_without_answer']} of {metrics['n_pictures']} images"
+        yield f"{share} have no answer in {metrics['predictions']}: nothing counts as found in them"
+    if metrics.get("interval_warning", "none") != "none":
+        yield f"intervals: {metrics['interval_warning']}"
+    if metrics["undefined"] != "none":
+        yield f"not defined by these images: {metrics['undefined']}"
 
 
 def _table(metrics: Metrics) -> Table:
