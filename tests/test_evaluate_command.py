@@ -13,7 +13,7 @@ import typer
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
-from maskstream import evaluation_target
+from maskstream import evaluation_run, evaluation_target
 from maskstream.cli.evaluate import evaluate
 from maskstream.core.detections import Detections
 from maskstream.core.frame import Frame
@@ -100,6 +100,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSegmenter:
     )
     segmenter.sha256 = "5" * 64
     monkeypatch.setattr(evaluation_target, "load_any", lambda name: segmenter)
+    monkeypatch.setattr(evaluation_run, "write_model_card", lambda folder, manifest, metrics: None)
     return segmenter
 
 
