@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from maskstream.core.calibration import Calibration
 from maskstream.core.detections import Detections
 from maskstream.core.masks import CroppedMask
-from maskstream.data.formats.coco.segmentation import read_segmentation
-from maskstream.data.records import Annotation, ImageRecord
+from maskstream.data.formats.coco.segmentation import read_mask
+from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
 from maskstream.evaluation.instance import MAX_DETECTIONS
 from maskstream.evaluation.predictions.asked import Asked
@@ -155,8 +155,7 @@ def _shape(
     """Mask and box (x1, y1, x2, y2) of an entry; the mask's own box where the file gives none."""
     entry, place = file.entries[number], file.place(number)
     segmentation = decode_value(entry.segmentation, _Segmentation, f"{place}.segmentation")
-    checked = read_segmentation(segmentation, size_hw, f"{place}.segmentation")
-    mask = Annotation(class_id=0, segmentation=checked, box_xyxy=(0.0, 0.0, 0.0, 0.0), area_px=0.0).mask(size_hw)
+    mask = read_mask(segmentation, size_hw, f"{place}.segmentation")
     if bytes(entry.bbox) in ABSENT:
         height, width = mask.bitmap.shape
         return mask, (float(mask.x0), float(mask.y0), float(mask.x0 + width), float(mask.y0 + height))
