@@ -79,10 +79,10 @@ RESULTS = {
     "labels": ({"annotations": []}, "mine.json: expected COCO's result list: [{image_id, category_id, segmentation"),
     "a number": ("3", "expected COCO's result list"),
     "no entries": ([1], "mine.json: [0]: expected object, found int"),
-    "NaN": ([entry(), entry(2, score=float("nan"))], "mine.json: [1].score: expected JSON, found nan, which JSON does"),
+    "NaN": ([entry(), entry(2, score=float("nan"))], "mine.json: [1].score: expected JSON, found NaN, which JSON does"),
     "infinity in a polygon": (
         [entry(segmentation=[[0, 0, float("inf"), 1, 2, 2]])],
-        "mine.json: expected JSON, found NaN or infinity, which JSON does not have",
+        "mine.json: expected JSON, found Infinity, which JSON does not have",
     ),
     "negative score": ([entry(score=-0.1)], "mine.json: [0].score: expected a number in 0..1, found -0.1"),
     "percent": ([entry(score=90)], "mine.json: [0].score: expected a number in 0..1, found 90; scale the scores"),
@@ -133,7 +133,16 @@ RESULTS = {
     "a flat polygon": ([entry(segmentation=[1, 2, 3, 4, 5, 6])], "[0].segmentation[0]: expected array, found int"),
     "corners for a box": (
         [entry(bbox=[5, 5, -1, 2])],
-        "[0].bbox: expected x, y, width and height, found a width of -1",
+        "[0].bbox: expected x, y, width and height in pixels, found 5, 5, -1 and 2; give",
+    ),
+    "a huge box": (
+        [entry(bbox=[5, 5, 1e300, 2])],
+        "[0].bbox: expected x, y, width and height in pixels, found 5",
+    ),
+    "a number too large": ('[{"image_id": 1, "category_id": 1, "score": 1e400}]', "[0].score: expected a value of"),
+    "half a letter": (
+        [entry(segmentation={"size": [10, 20], "counts": "\ud800"})],
+        "mine.json: expected JSON, found Input data was truncated",
     ),
     "a smaller whole": ([entry(object_score=0.5)], "[0].object_score: expected a number in 0..1, not below the score"),
 }

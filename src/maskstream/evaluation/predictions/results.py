@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from maskstream.core.calibration import Calibration
 from maskstream.core.detections import Detections
 from maskstream.core.masks import CroppedMask
+from maskstream.data.formats.coco.blocks import LONGEST_SIDE_PX
 from maskstream.data.formats.coco.segmentation import read_mask
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
@@ -160,11 +161,11 @@ def _shape(
         height, width = mask.bitmap.shape
         return mask, (float(mask.x0), float(mask.y0), float(mask.x0 + width), float(mask.y0 + height))
     x, y, width, height = decode_value(entry.bbox, _Box, f"{place}.bbox")
-    if min(width, height) < 0:
+    if min(width, height) < 0 or max(abs(x), abs(y), width, height) > LONGEST_SIDE_PX:
         raise DatasetError(
             f"{place}.bbox",
-            expected="x, y, width and height",
-            found=f"a width of {width:g} and a height of {height:g}",
+            expected="x, y, width and height in pixels",
+            found=f"{x:g}, {y:g}, {width:g} and {height:g}",
             remedy="give sizes, not corners",
         )
     return mask, (x, y, x + width, y + height)

@@ -173,22 +173,27 @@ def _wrong_type(place: str, message: str) -> DatasetError:
 def _no_json(path: Path, text: bytes, error: Exception) -> DatasetError:
     """The error for text that is no JSON; Python reads NaN, which many programs write, and so finds where it is."""
     place, found = str(path), str(error)
+    constants: list[str] = []
+
+    def read_constant(name: str) -> float:
+        constants.append(name)
+        return float(name)
+
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_constant=read_constant)
     except (ValueError, RecursionError) as other:
         found = str(other) or found
     else:
-        number, key, value = _first_not_finite(content)
-        found = f"NaN or infinity, which JSON does not have ({found})"
-        if key:
-            place, found = f"{path}: [{number}].{key}", f"{value}, which JSON does not have"
+        if constants:
+            found = f"{constants[0]}, which JSON does not have"
+            place += _first_not_finite(content)
     return DatasetError(place, expected="JSON", found=found, remedy="repair the file, or write it again")
 
 
-def _first_not_finite(content: Any) -> tuple[int, str, float]:
-    """Number of the entry, key and value; no key when there is none among the entries' own values."""
+def _first_not_finite(content: Any) -> str:
+    """Where the first entry is with such a value of its own, such as ": [3].score"; nothing when it lies deeper."""
     for number, entry in enumerate(content if isinstance(content, list) else []):
         for key, value in entry.items() if isinstance(entry, dict) else ():
             if isinstance(value, float) and not math.isfinite(value):
-                return number, key, value
-    return 0, "", 0.0
+                return f": [{number}].{key}"
+    return ""
