@@ -104,3 +104,31 @@ def test_images_that_the_recipe_keeps_for_the_end_are_the_test_split(dataset: Da
         run(model, "--data", dataset.folder, "--out", tmp_path / f"out-{expected}")
         metrics = json.loads((tmp_path / f"out-{expected}" / "metrics.json").read_text())
         assert metrics["n_pictures"] == expected
+
+
+def test_the_terminal_shows_headline_figures_with_intervals_and_says_what_to_mind(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    write_tiny_model(tmp_path / "model")
+    _, output = run(tmp_path / "model", "--data", dataset.folder, "--out", tmp_path / "out", "--resamples", 100)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if "│" in line]
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert rows[0] == ["AP", f"{metrics['AP']:.4f}", f"{metrics['AP_low']:.4f} .. {metrics['AP_high']:.4f}"]
+    assert [row[0] for row in rows].index("score_threshold") > [row[0] for row in rows].index("mean_jaccard")
+    assert len(rows) < 40 < len(metrics)
+    assert "intervals: only 3 groups stand behind the intervals" in output
+    assert "not defined by these images: " in output
+    assert f"report: {tmp_path / 'out' / 'report.html'}" in output
+
+
+def test_without_a_run_folder_a_new_one_is_made(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for name in ("mine/predictions.json", "v1.2.json"):
+        (tmp_path / name).write_text("[]")
+        for _ in range(2):
+            run(name, "--data", dataset.folder, "--no-intervals", "--no-slices", "--no-figures", "--worst", 0)
+    made = sorted(path.name for path in (tmp_path / "runs" / "evaluate").iterdir())
+    assert made == ["mine-test", "mine-test-2", "v1-2-test", "v1-2-test-2"]

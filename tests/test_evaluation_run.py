@@ -188,3 +188,39 @@ def test_more_detections_may_count(dataset: Dataset, models: Path, tmp_path: Pat
     metrics = maskstream.evaluate(models / "instance", dataset.folder, tmp_path / "out", settings=settings)
     assert metrics["max_detections"] == 7
     assert "AR_7" in metrics
+
+
+def test_frames_of_videos_are_judged_as_videos_too(models: Path, tmp_path: Path) -> None:
+    """Two videos of four frames, with the object where the model sees it."""
+    square = CroppedMask(np.ones((32, 32), bool), 16, 16)
+    records = []
+    for number in range(8):
+        name = f"clip-{'ab'[number // 4]}/{number % 4:05d}.png"
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((*SIZE_HW, 3), 10 * number, np.uint8))
+        annotation = Annotation.from_mask(1, square, SIZE_HW)
+        records.append(ImageRecord(number + 1, name, path, SIZE_HW, (annotation,), group=name.partition("/")[0]))
+    videos = Dataset(
+        folder=tmp_path / "source",
+        classes=("benign", "malignant"),
+        images=tuple(records),
+        splits={"test": tuple(record.name for record in records[::-1])},
+        left_out=(),
+        splits_made_by="hand",
+        provenance=Provenance(name="clips", source="", licence="CC0-1.0", licence_url="", importer="test"),
+    ).save(tmp_path / "videos")
+    settings = EvaluationSettings(video=True, resamples=100, slices=False, worst=0, why=0, figures=False)
+    metrics = maskstream.evaluate(models / "instance", videos.folder, tmp_path / "out", settings=settings)
+    assert (metrics["task"], metrics["n_videos"], metrics["n_pictures"]) == ("video", 2, 8)
+    assert metrics["track_class_accuracy"] == 1
+    assert metrics["J_low"] <= metrics["J"] <= metrics["J_high"]
+    assert (metrics["interval_groups"], metrics["video_interval_groups"]) == (2, 2)
+    assert {"videos.csv", "video_objects.csv"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    predictions = tmp_path / "out" / "predictions.json"
+    again = maskstream.evaluate(predictions, videos.folder, tmp_path / "again", settings=settings)
+    assert again["JF"] == metrics["JF"]
+    settings = EvaluationSettings(video=False, resamples=0, slices=False, worst=0, why=0, figures=False)
+    metrics = maskstream.evaluate(models / "instance", videos.folder, tmp_path / "images", settings=settings)
+    assert metrics["task"] == "instance"
+    assert "J" not in metrics
