@@ -322,8 +322,10 @@ def test_two_masks_of_one_image(run: Run, tmp_path: Path) -> None:
     assert "expected one mask for each image and class, or numbered ones" in run(tmp_path / "mine", fails=True)
 
 
-def test_masks_that_tell_no_classes(run: Run, tmp_path: Path) -> None:
-    mask(tmp_path / "mine" / "1.png", level=255)
+@pytest.mark.parametrize("level", [1, 2, 255])
+def test_masks_that_tell_no_classes(level: int, run: Run, tmp_path: Path) -> None:
+    """A level of 1 could be the first class, or an object of any."""
+    mask(tmp_path / "mine" / "1.png", level=level)
     error = run(tmp_path / "mine", fails=True)
     assert "expected masks that tell the classes cat, dog apart, found two-valued masks" in error
     assert "--ignore-classes" in error
@@ -331,6 +333,21 @@ def test_masks_that_tell_no_classes(run: Run, tmp_path: Path) -> None:
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert (metrics["mean_jaccard"], metrics["n_without_answer"], metrics["classes"]) == (0.25, 3, "ignored")
     assert "3 of 4 images have no answer in mine" in printed
+
+
+def test_masks_of_one_class_whose_classes_are_listed(run: Run, tmp_path: Path) -> None:
+    mask(tmp_path / "mine" / "2.png", level=2)
+    (tmp_path / "mine" / "classes.txt").write_text("dog\ncat\n")
+    run(tmp_path / "mine")
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["mask_kind"], metrics["pooled_jaccard/cat"], metrics["pooled_jaccard/dog"]) == ("index", 0.5, 0)
+
+
+def test_empty_masks_are_an_answer(run: Run, tmp_path: Path) -> None:
+    mask(tmp_path / "mine" / "1.png", level=0)
+    run(tmp_path / "mine")
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["n_without_answer"], metrics["mean_jaccard"]) == (3, 0)
 
 
 def test_masks_with_an_unknown_number(run: Run, tmp_path: Path) -> None:

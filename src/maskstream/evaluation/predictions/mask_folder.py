@@ -163,27 +163,46 @@ def _refuse_two_of_one_class(masks: Sequence[MaskFile]) -> None:
 
 
 def _meaning(folder: Path, files: Sequence[MaskFile], legend: Legend) -> Meaning:
-    """What the pixels mean, with remedies that are to be had here."""
+    """What the pixels mean, with remedies that are to be had here.
+
+    A single level could be that of the first of several classes, or of objects of any class: where nobody names the
+    classes of the masks, that is no guess to make.
+    """
+    several = len(legend.classes) > 1
     try:
-        return find_meaning(folder, files, legend, None)
+        meaning = find_meaning(folder, files, legend, None)
     except DatasetError as error:
-        if len(legend.classes) > 1 and _tell_no_classes(folder, files):
-            raise DatasetError(
-                folder,
-                expected=f"masks that tell the classes {', '.join(legend.classes[:6])} apart",
-                found="two-valued masks, which tell none",
-                remedy="pass --ignore-classes to judge all classes as one, or put each class's masks into its folder",
-            ) from error
+        if several and _only_level(folder, files) is not None:
+            raise _tells_no_classes(folder, legend) from error
         remedy = "say it in classes.txt, label_colors.txt or instances.csv beside the masks"
         raise DatasetError(error.place, expected=error.expected, found=error.found, remedy=remedy) from error
+    if (
+        several
+        and meaning.kind is MaskKind.INDEX
+        and legend.from_user
+        and _only_level(folder, files) in meaning.class_ids
+    ):
+        raise _tells_no_classes(folder, legend)
+    return meaning
 
 
-def _tell_no_classes(folder: Path, files: Sequence[MaskFile]) -> bool:
-    """Whether masks look two-valued to somebody who knows no classes."""
+def _only_level(folder: Path, files: Sequence[MaskFile]) -> int | None:
+    """The level of the objects in masks that look two-valued to somebody who knows no classes."""
     try:
-        return find_meaning(folder, files, Legend(), None).kind is MaskKind.BINARY
+        meaning = find_meaning(folder, files, Legend(), None)
     except DatasetError:
-        return False
+        return None
+    return meaning.top if meaning.kind is MaskKind.BINARY else None
+
+
+def _tells_no_classes(folder: Path, legend: Legend) -> DatasetError:
+    return DatasetError(
+        folder,
+        expected=f"masks that tell the classes {', '.join(legend.classes[:6])} apart",
+        found="two-valued masks, which tell none",
+        remedy="pass --ignore-classes to judge all classes as one, put each class's masks into its folder, or list the "
+        "classes of the levels in classes.txt beside the masks",
+    )
 
 
 def _digest(folder: Path, files: Sequence[MaskFile]) -> str:
