@@ -157,7 +157,7 @@ def _table(metrics: Metrics) -> Table:
     version = f" {metrics['model_version']}" if "model_version" in metrics else ""
     table = Table(
         title=escape(f"{metrics['model']}{version} on {metrics['dataset']}, split {metrics['split']}"),
-        caption=f"{metrics['evaluator']}, maskstream {metrics['maskstream']}",
+        caption=", ".join(dict.fromkeys([str(metrics["evaluator"]), f"maskstream {metrics['maskstream']}"])),
     )
     table.add_column("figure")
     table.add_column("value", justify="right")
