@@ -48,9 +48,11 @@ CLASSIFICATION = {
 }  # fmt: skip
 VIDEO = {
     "task": "video",
+    "AP50": 0.7, "n_pictures": 210, "score_floor": 0.05, "recall": 0.8, "precision": 0.95, "mean_jaccard": 0.8,
     "JF": 0.78, "J": 0.76, "F": 0.8, "HOTA": 0.7, "DetA": 0.72, "AssA": 0.68, "MOTA": 0.8, "IDF1": 0.85,
-    "frame_class_accuracy": 0.8, "track_class_accuracy": 0.95, "percentage_jitter": 3.4, "area_jitter": 0.02,
-    "n_videos": 3, "n_frames": 210, "evaluator": "maskstream 0.1.0",
+    "frame_class_accuracy": 0.8, "track_class_accuracy": 0.95, "percentage_jitter": 0.034, "area_jitter": 0.02,
+    "n_videos": 3, "n_video_frames": 210, "n_video_objects": 5, "n_objects": 300, "video_times": "as the dataset tells",
+    "evaluator": "maskstream 0.1.0",
 }  # fmt: skip
 METRICS = {"instance": INSTANCE, "semantic": SEMANTIC, "classification": CLASSIFICATION, "video": VIDEO}
 HALF_WIDTH = 0.03
@@ -64,7 +66,7 @@ def metrics_of(task, *, intervals=True, **changed):
         for key, value in list(metrics.items()):
             if isinstance(value, float) and key not in _WITHOUT_INTERVAL and "share" not in key.split("_")[-1:]:
                 metrics[f"{key}_low"], metrics[f"{key}_high"] = value - HALF_WIDTH, value + HALF_WIDTH
-    return metrics
+    return metrics | changed
 
 
 def write_folder(folder, task, *, tables=True, classes=("benign", "malignant"), images=150, metrics=None):
@@ -260,7 +262,7 @@ def _videos():
 
 def _video_objects(classes):
     return [
-        {"video": "bear", "object": place, "class": name, "frames": 70, "J": 0.7, "F": 0.7, "percentage_jitter": 3.1}
+        {"video": "bear", "object": place, "class": name, "frames": 70, "J": 0.7, "F": 0.7, "percentage_jitter": 0.031}
         for place, name in enumerate(classes)
     ]
 

@@ -19,7 +19,6 @@ MAIN_FIGURE = {
     "instance": ("f1", "AP50", "AP", "mean_jaccard"),
     "semantic": ("mean_jaccard", "pooled_jaccard"),
     "classification": ("balanced_accuracy", "accuracy", "auc"),
-    "video": ("JF", "HOTA"),
 }
 """The figure by which tables of several are shown first, by task."""
 
@@ -107,7 +106,7 @@ def robustness_charts(run: FinishedEvaluation) -> list[Chart]:
 def main_figure(run: FinishedEvaluation, rows: Sequence[Row], column: str) -> str:
     """The figure that a table of several is shown by: the first of the task's that has a value in `column`."""
     there = list(dict.fromkeys(row.get("figure", "") for row in rows if number(row, column) is not None))
-    wanted = (*MAIN_FIGURE.get(run.task, ()), *there)
+    wanted = (*MAIN_FIGURE.get(run.image_task, ()), *there)
     return next((figure for figure in wanted if figure in there), "")
 
 

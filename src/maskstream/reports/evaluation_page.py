@@ -11,6 +11,7 @@ from maskstream.reports import evaluation_pictures as pictures
 from maskstream.reports import evaluation_tables as tables
 from maskstream.reports import evaluation_words, words
 from maskstream.reports.curve_chart import colour_class, curve_svg, values_json
+from maskstream.reports.evaluation_cautions import cautions
 from maskstream.reports.evaluation_charts import Chart, charts, main_figure, robustness_charts
 from maskstream.reports.evaluation_values import share_text, shown, span
 from maskstream.reports.figure_words import explained_by, head, short_name
@@ -50,6 +51,11 @@ _CONDITIONS = {
     "max_detections": "Objects of a class in an image, at most",
     "ece_bins": "Bins of the calibration error",
     "n_resamples": "Bootstrap resamples",
+    "n_videos": "Videos",
+    "n_video_frames": "Their frames",
+    "video_times": "Their times",
+    "video_evaluator": "Evaluator of videos",
+    "classes": "Classes",
     "evaluator": "Evaluator",
     "maskstream": "maskstream",
 }
@@ -89,7 +95,7 @@ def _content(run: FinishedEvaluation) -> dict[str, Any]:
         "about": _about(run),
         "verdict": evaluation_words.verdict(run),
         "rules": evaluation_words.rules(run),
-        "cautions": evaluation_words.cautions(run),
+        "cautions": cautions(run),
         "few": evaluation_words.FEW,
         "large": [_large(run, key) for key in LARGE.get(run.task, ()) if run.figure(key) is not None],
         "evaluator": run.text("evaluator"),

@@ -47,7 +47,10 @@ def worst_pictures(run: FinishedEvaluation) -> list[Picture]:
 
 
 def why_pictures(run: FinishedEvaluation) -> list[Picture]:
-    """Occlusion maps, in the order of their names."""
+    """Occlusion maps, as their table lists them; without one in the order of their names."""
+    if run.tables["why"]:
+        rows = [(_below(run.path, row.get("picture", "")), row) for row in run.tables["why"]]
+        return [Picture(path, row.get("image", ""), row.get("reading", "")) for path, row in rows if path is not None]
     paths = sorted((run.path / "why").rglob("*")) if (run.path / "why").is_dir() else []
     return [Picture(path, path.stem, "") for path in paths if path.suffix.lower() in _ENDINGS]
 

@@ -14,6 +14,10 @@ SHARES = (
 """Figures that are shares of something counted, and so read as percentages."""
 
 
+_POINTS = ("ece", "percentage_jitter")
+"""Figures that are differences of percentages."""
+
+
 def is_share(key: str) -> bool:
     """Whether a figure is told as a percentage."""
     return key.partition("/")[0] in SHARES or key.startswith(("sensitivity_at_", "specificity_at_"))
@@ -25,7 +29,7 @@ def shown(key: str, value: float) -> str:
         return percent(100 * value)
     if key.endswith("_px"):
         return f"{value:.1f}"
-    return f"{100 * value:.1f}{_NO_BREAK}points" if key.startswith("ece") else f"{value:.3f}"
+    return f"{100 * value:.1f}{_NO_BREAK}points" if key.startswith(_POINTS) else f"{value:.3f}"
 
 
 def share_text(value: float) -> str:

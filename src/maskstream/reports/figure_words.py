@@ -26,6 +26,16 @@ FIGURES = {
     ),
     "AP50": FigureWords("mask AP at IoU 0.50, mean over classes", "AP with the mildest demand alone: IoU 0.50."),
     "AP75": FigureWords("mask AP at IoU 0.75, mean over classes", "AP with a strict demand alone: IoU 0.75."),
+    **{
+        f"AP_{size}": FigureWords(
+            f"mask AP of {size} objects", f"AP of the objects of {bounds} alone, as COCO defines {size} ones."
+        )
+        for size, bounds in (
+            ("small", "less than 32 x 32 pixels"),
+            ("medium", "32 x 32 to 96 x 96 pixels"),
+            ("large", "more than 96 x 96 pixels"),
+        )
+    },
     "AR_100": FigureWords(
         "mask AR, at most 100 objects an image",
         "Average recall: the share of true objects found among the 100 best an image, mean over IoU 0.50 to 0.95.",
@@ -117,6 +127,12 @@ FIGURES = {
         "Mean over the classes of the share of their images that are called so: guessing gives one over the number of "
         "classes.",
     ),
+    "macro_f1": FigureWords(
+        "macro F1", "Mean over the classes of the F1 of being called so: a class counts alike, however rare it is."
+    ),
+    "cohen_kappa": FigureWords(
+        "Cohen's kappa", "Agreement beyond what chance alone would give: 0 is chance, 1 is perfect."
+    ),
     "auc": FigureWords(
         "ROC AUC of the percentage",
         "How well the percentage puts images in order: the chance that an image of the class gets a higher percentage "
@@ -174,24 +190,36 @@ FIGURES = {
     "JF": FigureWords("J&F", "Mean of J and F: region and outline together (DAVIS)."),
     "J": FigureWords("J, region", "Mean over frames of the Jaccard index of an object through a video (DAVIS)."),
     "F": FigureWords("F, outline", "Mean over frames of the boundary F of an object through a video (DAVIS)."),
+    "J_recall": FigureWords("J, share of frames above 0.5", "Share of an object's frames with J above 0.5 (DAVIS)."),
+    "J_decay": FigureWords(
+        "J, loss through a video", "J in the first quarter of a video less that in the last (DAVIS). Less is better."
+    ),
+    "F_recall": FigureWords("F, share of frames above 0.5", "Share of an object's frames with F above 0.5 (DAVIS)."),
+    "F_decay": FigureWords(
+        "F, loss through a video", "F in the first quarter of a video less that in the last (DAVIS). Less is better."
+    ),
     "HOTA": FigureWords(
         "HOTA", "Geometric mean of finding objects (DetA) and keeping their identity (AssA) through a video."
     ),
     "DetA": FigureWords("DetA, finding", "The part of HOTA that tells whether objects are found in each frame."),
     "AssA": FigureWords("AssA, keeping apart", "The part of HOTA that tells whether each keeps its identity."),
+    "LocA": FigureWords("LocA, outlines of what is found", "Mean IoU of the matched objects in HOTA."),
     "MOTA": FigureWords(
         "MOTA", "1 less misses, false objects and changes of identity per true object; may fall below 0."
     ),
     "IDF1": FigureWords("IDF1", "F1 of detections that bear the right identity through the whole video."),
-    "area_jitter": FigureWords("area jitter", "How much the area of a still object flickers from frame to frame."),
+    "area_jitter": FigureWords("area jitter", "Flicker of an object's found area from frame to frame: 0.01 is 1 %."),
+    "true_area_jitter": FigureWords(
+        "area jitter of the true outlines", "The same of the true outlines in the same frames: what moves by itself."
+    ),
     "percentage_jitter": FigureWords(
-        "percentage jitter", "How much the percentage of a still object flickers from frame to frame, in points."
+        "percentage jitter", "How much the percentage of an object's true class flickers from frame to frame."
     ),
     "frame_class_accuracy": FigureWords(
-        "right class, frame by frame", "Share of frames in which the object's class is right, each frame on its own."
+        "right class, frame by frame", "Share of the frames in which an object is found that name its class."
     ),
     "track_class_accuracy": FigureWords(
-        "right class, whole track", "Share of objects whose class is right when all frames of the track speak together."
+        "right class, whole track", "The same when a track's frames speak together: what tracking buys."
     ),
 }  # fmt: skip
 """By key of `metrics.json`, in the order in which pages and cards show them."""
@@ -238,6 +266,10 @@ def head(key: str) -> str:
 
 _UNCALIBRATED = "_uncalibrated"
 _SHORT = {
+    "AR_100": "AR",
+    "macro_f1": "macro F1",
+    "cohen_kappa": "Cohen's kappa",
+    "id_switches": "changes of identity",
     "jaccard": "Jaccard",
     "mean_jaccard": "mean Jaccard",
     "thresholded_jaccard": "thresholded Jaccard",

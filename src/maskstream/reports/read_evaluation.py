@@ -16,7 +16,7 @@ METRICS = "metrics.json"
 TABLES = (
     *("images", "objects", "classes", "pr_curve", "threshold", "confusion", "roc_curve", "class_pr_curve"),
     *("operating_points", "reliability", "risk_coverage", "slices", "object_slices", "robustness", "worst"),
-    *("videos", "video_objects"),
+    *("why", "videos", "video_objects"),
 )
 """Those that the page knows; each may be missing."""
 
@@ -46,8 +46,14 @@ class FinishedEvaluation:
         told = self.metrics.get("task")
         if isinstance(told, str):
             return told
-        if self.tables["videos"]:
-            return "video"
+        return "video" if self.tables["videos"] else self.image_task
+
+    @property
+    def image_task(self) -> str:
+        """What is judged in each image: of a video's frames `instance` or `semantic`, else the task."""
+        told = self.metrics.get("task")
+        if isinstance(told, str) and told != "video":
+            return told
         if "log_loss" in self.metrics or "accuracy" in self.metrics:
             return "classification"
         return "instance" if "score_floor" in self.metrics or "AP" in self.metrics else "semantic"
