@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +86,9 @@ def _write(path: Path, size_inches: tuple[float, float], draw: Draw) -> Path:
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
     draw(axes)
-    with whole_file(path) as temporary:
+    with whole_file(path) as temporary, warnings.catch_warnings():
+        # a class may be named in a script that matplotlib's own font does not have
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.savefig(temporary, format="png")
     return path
 

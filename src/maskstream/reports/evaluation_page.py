@@ -13,7 +13,7 @@ from maskstream.reports import evaluation_words, words
 from maskstream.reports.curve_chart import colour_class, curve_svg, values_json
 from maskstream.reports.evaluation_cautions import cautions
 from maskstream.reports.evaluation_charts import Chart, charts, main_figure, robustness_charts
-from maskstream.reports.evaluation_values import share_text, shown, span
+from maskstream.reports.evaluation_values import evaluator_of, share_text, shown, span
 from maskstream.reports.figure_words import explained_by, head, short_name
 from maskstream.reports.page import write_page
 from maskstream.reports.prevalence_rows import PREVALENCES, prevalence_of
@@ -91,17 +91,17 @@ def _content(run: FinishedEvaluation) -> dict[str, Any]:
     worst, why = pictures.worst_pictures(run), pictures.why_pictures(run)
     slices = tables.slices_table(run)
     return {
-        "title": run.text("model") or run.text("predictions") or run.path.name,
+        "title": run.text("model") or run.path.name,
         "about": _about(run),
         "verdict": evaluation_words.verdict(run),
         "rules": evaluation_words.rules(run),
         "cautions": cautions(run),
         "few": evaluation_words.FEW,
         "large": [_large(run, key) for key in LARGE.get(run.task, ()) if run.figure(key) is not None],
-        "evaluator": run.text("evaluator"),
+        "evaluator": evaluator_of(run),
         "doubt": _doubt(run),
         "headline": [
-            (explained_by(key), head(key), *rest, _evaluator(run, key)) for key, *rest in tables.headline(run)
+            (explained_by(key), head(key), *rest, evaluator_of(run, key)) for key, *rest in tables.headline(run)
         ],
         "charts": [_drawn(chart) for chart in charts(run)],
         "prevalence": prevalence_of(run),
@@ -145,13 +145,6 @@ def _large(run: FinishedEvaluation, key: str) -> tuple[str, str, str]:
     value, interval = run.figure(key), run.interval(key)
     assert value is not None
     return head(key), shown(key, value), span(key, *interval) if interval is not None else ""
-
-
-def _evaluator(run: FinishedEvaluation, key: str) -> str:
-    """Who computed a figure: COCO's AP and AR are left to the evaluator that is named, all else is maskstream's own."""
-    if key.removeprefix("box_").startswith(("AP", "AR")) or not run.text("maskstream"):
-        return run.text("evaluator")
-    return f"maskstream {run.text('maskstream')}"
 
 
 def _doubt(run: FinishedEvaluation) -> str:

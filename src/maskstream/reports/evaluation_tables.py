@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from maskstream.evaluation.direction import better
 from maskstream.reports.evaluation_charts import main_figure
-from maskstream.reports.evaluation_values import is_share, shown, span
+from maskstream.reports.evaluation_values import evaluator_of, evaluators_of, is_share, shown, span
 from maskstream.reports.figure_words import FIGURES, explained_by, head, name_of
 from maskstream.reports.read_evaluation import FinishedEvaluation, Row, number
 from maskstream.reports.words import number as grouped
@@ -48,12 +48,14 @@ class ShownTable:
     columns : heads.
     rows : cells; the first one names the row.
     total : rows that there are.
+    by : who computed its figures.
     """
 
     file: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     total: int
+    by: str
 
     def is_number(self, column: int) -> bool:
         """Whether any cell of a column holds a number."""
@@ -117,7 +119,7 @@ def images_table(run: FinishedEvaluation) -> ShownTable | None:
         order = _by(lambda row: number(row, f"probability/{row.get('truth', '')}"))
         columns = ["image", "group", "truth", "called", *(c for c in rows[0] if c.startswith("probability/"))]
     columns = [column for column in columns if any(row.get(column) for row in rows)]
-    return _table("images.csv", columns, sorted(rows, key=order), len(rows))
+    return _table(run, "images", columns, sorted(rows, key=order))
 
 
 def slices_table(run: FinishedEvaluation) -> tuple[str, ShownTable] | None:
@@ -140,7 +142,11 @@ def slices_table(run: FinishedEvaluation) -> tuple[str, ShownTable] | None:
         for row in rows[:ROW_LIMIT]
     ]
     return figure, ShownTable(
-        "slices.csv", ("Column", "Value", head(figure), "Images", "Groups"), shown_rows, len(rows)
+        "slices.csv",
+        ("Column", "Value", head(figure), "Images", "Groups"),
+        shown_rows,
+        len(rows),
+        evaluator_of(run, figure),
     )
 
 
@@ -188,13 +194,13 @@ def _plain(run: FinishedEvaluation, name: str) -> ShownTable | None:
     if not rows:
         return None
     columns = [column for column in rows[0] if any(row.get(column) for row in rows)]
-    return _table(f"{name}.csv", columns, rows, len(rows))
+    return _table(run, name, columns, rows)
 
 
-def _table(file: str, columns: Sequence[str], rows: Sequence[Row], total: int) -> ShownTable:
+def _table(run: FinishedEvaluation, name: str, columns: Sequence[str], rows: Sequence[Row]) -> ShownTable:
     heads = [_head(column) for column in columns]
     cells = [tuple(_cell(column, row.get(column, "")) for column in columns) for row in rows[:ROW_LIMIT]]
-    return ShownTable(file, heads, cells, total)
+    return ShownTable(f"{name}.csv", heads, cells, len(rows), evaluators_of(run, columns))
 
 
 def _head(column: str) -> str:

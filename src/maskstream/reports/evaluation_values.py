@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from maskstream.reports.read_evaluation import FinishedEvaluation
 from maskstream.reports.words import percent
 
@@ -46,6 +48,21 @@ def span(key: str, low: float, high: float) -> str:
     first, last = shown(key, low), shown(key, high)
     unit = last.partition(_NO_BREAK)[2]
     return f"{first.removesuffix(_NO_BREAK + unit) if unit else first} to {last}"
+
+
+def evaluator_of(run: FinishedEvaluation, key: str = "") -> str:
+    """Who computed a figure, and its version: AP and AR are left to COCO's code, all else is maskstream's own."""
+    if key.removeprefix("box_").startswith(("AP", "AR")) or not run.text("maskstream"):
+        return run.text("evaluator")
+    return f"maskstream {run.text('maskstream')}"
+
+
+def evaluators_of(run: FinishedEvaluation, columns: Iterable[str]) -> str:
+    """Who computed the columns of a table."""
+    others = dict.fromkeys(by for column in columns if (by := evaluator_of(run, column)) != evaluator_of(run))
+    if not others:
+        return evaluator_of(run)
+    return f"AP and AR by {', '.join(others)}, all else by {evaluator_of(run)}"
 
 
 def with_interval(run: FinishedEvaluation, key: str) -> str:

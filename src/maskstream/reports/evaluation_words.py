@@ -35,6 +35,8 @@ class Claim:
     title : what somebody might want to use the model for.
     says : what the figure tells, with `{}` for its value and interval.
     cases : key of the number of cases it rests on.
+    hollow_without : key of the claim without which this one is worth nothing, and is not made: who never names a class
+        gives no false alarm.
     """
 
     key: str
@@ -42,6 +44,7 @@ class Claim:
     title: str
     says: str
     cases: str = "n_pictures"
+    hollow_without: str = ""
 
 
 CLAIMS = {
@@ -88,7 +91,14 @@ PERCENTAGE_CLAIMS = (
     Claim("auc", 0.85, "Putting images in order by the percentage of {positive}", "ROC AUC is {}", _RARER),
     Claim("ece", 0.05, "Reading that percentage as a frequency", "it is off by {} on average", _RARER),
     Claim("sensitivity", 0.90, "Catching {positive} at 50 %", "it caught {} of the images that show it", _RARER),
-    Claim("specificity", 0.90, "Sparing false alarms at 50 %", "it spared {} of the images without it", _RARER),
+    Claim(
+        "specificity",
+        0.90,
+        "Sparing false alarms at 50 %",
+        "it spared {} of the images without it",
+        _RARER,
+        "sensitivity",
+    ),
 )
 """Asked where there is a positive class."""
 
@@ -111,9 +121,13 @@ class Verdict:
 def verdict(run: FinishedEvaluation) -> Verdict:
     """Judge an evaluation by the rules of this file."""
     said: dict[str, list[str]] = {"supported": [], "refuted": [], "open": []}
-    for claim in claims_of(run):
-        if (value := run.figure(claim.key)) is not None:
-            said[_standing(run, claim, value)].append(_sentence(run, claim))
+    standings = {
+        claim: _standing(run, claim, value) for claim in claims_of(run) if (value := run.figure(claim.key)) is not None
+    }
+    refuted = {claim.key for claim, standing in standings.items() if standing == "refuted"}
+    for claim, standing in standings.items():
+        if claim.hollow_without not in refuted:
+            said[standing].append(_sentence(run, claim))
     if run.text("positive_class") and run.text("calibration") == "none":
         said["refuted"].append("Reading its percentages as frequencies: the model carries no calibration.")
     said["refuted"] += [*weaknesses(run), *NEVER]
@@ -183,7 +197,7 @@ def _lead(run: FinishedEvaluation) -> str:
         where += f" of the split {run.text('split')}"
     if run.text("dataset"):
         where += f" of {run.text('dataset')}"
-    name = run.text("model") or run.text("predictions") or "the answers"
+    name = run.text("model") or "the model"
     if run.task == "instance" and None not in (run.figure("recall"), run.figure("precision")):
         return f"{where}, {_found(run, name)}"
     if run.task == "classification" and run.figure("accuracy") is not None:
