@@ -1,4 +1,4 @@
-"""Identity F1 of `maskstream segment` on synthetic clips: the real command, judged by `evaluation/video.py`.
+"""Identity F1 of `maskstream segment` on synthetic clips: the real command, judged by `evaluation/videos/video.py`.
 
     python benchmarks/sample_identity.py --seeds 1000-1019 [--model lesions] [--out identity.json]
 
@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from maskstream.core.files import write_json
-from maskstream.evaluation.video import VideoJudge, VideoMetrics, pooled
+from maskstream.evaluation.videos.video import VideoJudge, VideoMetrics, pooled
 from maskstream.inference.load import load_model
 from maskstream.media.lines import line_to_detections, read_lines
 from maskstream.media.sample import SampleClip

@@ -23,7 +23,7 @@ from maskstream.core.frame import Frame
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.dataset import Dataset
 from maskstream.errors import ModelFolderError
-from maskstream.evaluation.judge import SCORE_FLOOR, ImageTruth, Judge
+from maskstream.evaluation.objects.judge import SCORE_FLOOR, ImageTruth, Judge
 from maskstream.evaluation.split import match_classes, truth_of
 from maskstream.inference.classifier import ImageClassifier
 from maskstream.inference.load import decoder, model_folder

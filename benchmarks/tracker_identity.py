@@ -25,7 +25,7 @@ import numpy as np
 from maskstream.core import masks
 from maskstream.core.detections import Detections
 from maskstream.core.masks import CroppedMask
-from maskstream.evaluation.video import VideoJudge, VideoMetrics, pooled
+from maskstream.evaluation.videos.video import VideoJudge, VideoMetrics, pooled
 from maskstream.media.sample import CLASSES, SampleClip
 from maskstream.tracking.tracker import Tracker
 

@@ -14,8 +14,8 @@ from pycocotools.cocoeval import COCOeval
 from maskstream.core import boxes, masks
 from maskstream.core.classes import Classes
 from maskstream.core.detections import Detections
-from maskstream.evaluation.instance import Compared, ImageTruth
-from maskstream.evaluation.object_store import ranked
+from maskstream.evaluation.objects.instance import Compared, ImageTruth
+from maskstream.evaluation.objects.object_store import ranked
 
 Pair = tuple[ImageTruth, Detections]
 SIZE_HW = (60, 80)

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskstream.core.detections import Detections
-from maskstream.evaluation.average_precision import AveragePrecision, hits_for_recalls
-from maskstream.evaluation.instance import Compared, ImageTruth, coco_figures
-from maskstream.evaluation.object_matches import ranked_matches
-from maskstream.evaluation.object_store import ObjectStore, StoredImage
-from maskstream.evaluation.pr_curves import MOST_POINTS, pr_curves
+from maskstream.evaluation.objects.average_precision import AveragePrecision, hits_for_recalls
+from maskstream.evaluation.objects.instance import Compared, ImageTruth, coco_figures
+from maskstream.evaluation.objects.object_matches import ranked_matches
+from maskstream.evaluation.objects.object_store import ObjectStore, StoredImage
+from maskstream.evaluation.objects.pr_curves import MOST_POINTS, pr_curves
 
 
 def of_pairs(pairs: list[Pair], of: Compared = "mask", limit: int = 100) -> AveragePrecision:

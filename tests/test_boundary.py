@@ -16,8 +16,8 @@ from scipy.spatial.distance import cdist
 from skimage.morphology import disk as structuring_disk
 
 from maskstream.errors import MissingDependency
-from maskstream.evaluation import boundary
-from maskstream.evaluation.boundary import boundary_f, default_tolerance_px, hausdorff95_px
+from maskstream.evaluation.pixels import boundary
+from maskstream.evaluation.pixels.boundary import boundary_f, default_tolerance_px, hausdorff95_px
 
 Mask = NDArray[np.bool_]
 SIZE_HW = (9, 12)

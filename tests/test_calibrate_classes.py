@@ -13,8 +13,8 @@ from maskstream.core.calibration import logit, sigmoid
 from maskstream.core.classification import Classification
 from maskstream.core.frame import Frame
 from maskstream.data.records import ImageRecord
-from maskstream.evaluation.calibration import fit_calibration
-from maskstream.evaluation.class_judge import ClassJudge
+from maskstream.evaluation.classes.calibration import fit_calibration
+from maskstream.evaluation.classes.class_judge import ClassJudge
 from maskstream.export.calibrate import calibrate
 
 CLASSES = ("nevus", "keratosis", "melanoma")

@@ -14,7 +14,7 @@ from sklearn.metrics import brier_score_loss
 
 from maskstream.core.calibration import EPSILON, logit, sigmoid
 from maskstream.errors import DatasetError
-from maskstream.evaluation.calibration import (
+from maskstream.evaluation.classes.calibration import (
     ECE_BINS,
     MIN_SLOPE,
     brier_score,

@@ -14,9 +14,9 @@ from maskstream.core.calibration import Calibration
 from maskstream.core.classes import Classes
 from maskstream.core.classification import Classification
 from maskstream.errors import DatasetError
-from maskstream.evaluation.calibration import expected_calibration_error, fit_calibration
-from maskstream.evaluation.class_judge import ClassJudge
-from maskstream.evaluation.classification import brier_score_of_all, confusion_matrix, log_loss
+from maskstream.evaluation.classes.calibration import expected_calibration_error, fit_calibration
+from maskstream.evaluation.classes.class_judge import ClassJudge
+from maskstream.evaluation.classes.classification import brier_score_of_all, confusion_matrix, log_loss
 
 TWO = ("bcc", "melanoma")
 THREE = ("a", "b", "c")

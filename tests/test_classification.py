@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from maskstream.evaluation.classification import called_metrics, confusion_matrix, decision_metrics, of_class
+from maskstream.evaluation.classes.classification import called_metrics, confusion_matrix, decision_metrics, of_class
 
 labelled = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40).filter(
     lambda rows: len({label for _, label in rows}) == 2

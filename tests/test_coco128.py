@@ -15,9 +15,9 @@ from disturbed_objects import Pair, detections, figures_of_pycocotools, result_e
 from pycocotools.coco import COCO
 
 from maskstream.core import masks
-from maskstream.evaluation import object_store
-from maskstream.evaluation.instance import Compared, ImageTruth, family_keys
-from maskstream.evaluation.judge import Judge
+from maskstream.evaluation.objects import object_store
+from maskstream.evaluation.objects.instance import Compared, ImageTruth, family_keys
+from maskstream.evaluation.objects.judge import Judge
 
 CROWDED = 12
 """The image, by its place, in which 150 things are seen that are not there."""

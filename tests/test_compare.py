@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from maskstream.cli import compare as command
 from maskstream.data.dataset import Dataset
 from maskstream.errors import DatasetError, ModelFolderError
-from maskstream.evaluation.comparison import compare, spread, with_class
-from maskstream.evaluation.contestants import Contestant, contestants
+from maskstream.evaluation.comparing.comparison import compare, spread, with_class
+from maskstream.evaluation.comparing.contestants import Contestant, contestants
 from maskstream.evaluation.evaluate import evaluation_of
 from maskstream.evaluation.predictions.asked import Asked
 from maskstream.evaluation.resampling import intervals, paired_differences

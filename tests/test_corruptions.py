@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 
 from maskstream.core.masks import crop, iou
 from maskstream.data.records import Annotation, ImageRecord
-from maskstream.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Corruption, coarsened, corrupted, exposed
-from maskstream.evaluation.turned import turned_image, turned_record, turned_size
+from maskstream.evaluation.failures.corruptions import (
+    CORRUPTIONS,
+    SEVERITIES,
+    Corruption,
+    coarsened,
+    corrupted,
+    exposed,
+)
+from maskstream.evaluation.failures.turned import turned_image, turned_record, turned_size
 
 BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
 

@@ -11,14 +11,14 @@ from compared_models import models, squares
 
 from maskstream.core.frame import Frame
 from maskstream.errors import ModelFolderError
-from maskstream.evaluation.cost import (
+from maskstream.evaluation.comparing.cost import (
     WARM_CALLS,
     folder_parameters,
     folder_size_mb,
     measure_peak_memory_mb,
     measure_speed,
 )
-from maskstream.evaluation.memory_probe import peak_memory_mb
+from maskstream.evaluation.comparing.memory_probe import peak_memory_mb
 
 FRAMES = [Frame(np.zeros((8, 8, 3), np.uint8), index, 0.0, "none") for index in range(6)]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskstream.evaluation.class_tables import risk_coverage
-from maskstream.evaluation.coverage import RiskCoverage, of_percentage
+from maskstream.evaluation.classes.class_tables import risk_coverage
+from maskstream.evaluation.classes.coverage import RiskCoverage, of_percentage
 
 answers = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=30)
 

@@ -17,8 +17,8 @@ from skimage.morphology import disk
 
 from maskstream.core import masks
 from maskstream.core.detections import Detections
-from maskstream.evaluation.davis import Course, DavisJudge
-from maskstream.evaluation.video import iou_matrix
+from maskstream.evaluation.videos.davis import Course, DavisJudge
+from maskstream.evaluation.videos.video import iou_matrix
 
 Film = NDArray[np.bool_]
 """Masks of each object in each frame, (objects, frames, h, w); empty where the object is not there."""

@@ -22,7 +22,7 @@ from maskstream.core.segmenter import FakeSegmenter
 from maskstream.data.dataset import Dataset, Provenance
 from maskstream.data.records import Annotation, ImageRecord
 from maskstream.errors import DatasetError, SourceError
-from maskstream.evaluation.judge import ImageTruth, judge
+from maskstream.evaluation.objects.judge import ImageTruth, judge
 from maskstream.evaluation.split import match_classes, segment_records, truth_of
 
 CLASSES = ("benign", "malignant")

@@ -13,7 +13,7 @@ from evaluation_folders import TASKS, metrics_of, write_folder, write_table
 from html_page import Page
 from PIL import Image
 
-from maskstream.evaluation.prevalence import at_prevalence, predictive_values
+from maskstream.evaluation.classes.prevalence import at_prevalence, predictive_values
 from maskstream.reports import evaluation_figures
 from maskstream.reports.evaluation_figures import write_figures
 from maskstream.reports.evaluation_page import PAGE, write_evaluation_report

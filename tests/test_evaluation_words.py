@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskstream.errors import SourceError
-from maskstream.evaluation.prevalence import at_prevalence, predictive_values
+from maskstream.evaluation.classes.prevalence import at_prevalence, predictive_values
 from maskstream.reports.evaluation_cautions import cautions
 from maskstream.reports.evaluation_charts import charts, robustness_charts
 from maskstream.reports.evaluation_pictures import worst_pictures

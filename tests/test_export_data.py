@@ -26,7 +26,7 @@ from maskstream.core.segmenter import FakeSegmenter
 from maskstream.data.dataset import Annotation, Dataset, ImageRecord, Provenance
 from maskstream.errors import CheckpointError, DatasetError
 from maskstream.evaluation.answers import answers_of
-from maskstream.evaluation.calibration import fit_calibration
+from maskstream.evaluation.classes.calibration import fit_calibration
 from maskstream.evaluation.evaluate import evaluation_of, judge_deployed
 from maskstream.export import model_folder
 from maskstream.export.about import About

@@ -17,9 +17,9 @@ from maskstream.data.formats.format import ReadOptions
 from maskstream.data.formats.mask_folder.read import read
 from maskstream.errors import DatasetError
 from maskstream.evaluation.answers import SegmenterAnswers
-from maskstream.evaluation.film import HEADLINE, VideoEvaluation, judge_videos, video_evaluation
-from maskstream.evaluation.video_frames import videos_of
-from maskstream.evaluation.video_truth import VideoTruth
+from maskstream.evaluation.videos.film import HEADLINE, VideoEvaluation, judge_videos, video_evaluation
+from maskstream.evaluation.videos.video_frames import videos_of
+from maskstream.evaluation.videos.video_truth import VideoTruth
 from maskstream.inference.load import load_model
 from maskstream.media.sample import CLASSES, SampleClip
 

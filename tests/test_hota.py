@@ -9,8 +9,8 @@ import pytest
 
 from maskstream.core.detections import Detections
 from maskstream.core.masks import CroppedMask
-from maskstream.evaluation.hota import ALPHAS, HotaJudge, HotaSums
-from maskstream.evaluation.video import VideoJudge, VideoMetrics, iou_matrix, pooled
+from maskstream.evaluation.videos.hota import ALPHAS, HotaJudge, HotaSums
+from maskstream.evaluation.videos.video import VideoJudge, VideoMetrics, iou_matrix, pooled
 
 SIDE, SIZE_HW = 8, (48, 48)
 Objects = dict[int, tuple[int, int]]

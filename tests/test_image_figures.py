@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from maskstream.core.masks import crop
-from maskstream.evaluation.boundary import boundary_f, hausdorff95_px
-from maskstream.evaluation.image_figures import FIGURES, ImageFigures, PixelCounts, figures_of, image_figures
-from maskstream.evaluation.pixel import Overlap
+from maskstream.evaluation.pixels.boundary import boundary_f, hausdorff95_px
+from maskstream.evaluation.pixels.image_figures import FIGURES, ImageFigures, PixelCounts, figures_of, image_figures
+from maskstream.evaluation.pixels.pixel import Overlap
 
 NOTHING = ImageFigures(Overlap(0, 0, 0, 100), boundary_f=1.0, hausdorff95_px=None)
 MISSED = ImageFigures(Overlap(0, 10, 0, 100), boundary_f=0.0, hausdorff95_px=None)

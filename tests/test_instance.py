@@ -23,10 +23,10 @@ from disturbed_objects import (
 from maskstream.core import boxes, masks
 from maskstream.core.detections import Detections
 from maskstream.errors import MissingDependency
-from maskstream.evaluation.instance import Compared, ImageTruth, coco_figures, evaluator_name, family_keys
-from maskstream.evaluation.judge import judge
-from maskstream.evaluation.object_store import ObjectStore, StoredImage, ranked
-from maskstream.evaluation.shapes import Shapes
+from maskstream.evaluation.objects.instance import Compared, ImageTruth, coco_figures, evaluator_name, family_keys
+from maskstream.evaluation.objects.judge import judge
+from maskstream.evaluation.objects.object_store import ObjectStore, StoredImage, ranked
+from maskstream.evaluation.objects.shapes import Shapes
 
 CLASSES = THREE
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from maskstream.core.masks import crop
-from maskstream.evaluation.image_figures import PixelCounts, image_figures
+from maskstream.evaluation.pixels.image_figures import PixelCounts, image_figures
 
 segmentation = pytest.importorskip(
     "isic_challenge_scoring.segmentation",

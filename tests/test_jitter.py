@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskstream.evaluation.jitter import LEAST_CHANGES, Jitter, robust_sd
+from maskstream.evaluation.videos.jitter import LEAST_CHANGES, Jitter, robust_sd
 
 
 def test_of_normal_noise_it_is_the_standard_deviation() -> None:

@@ -11,7 +11,7 @@ from maskstream.core.calibration import Calibration, logit, sigmoid
 from maskstream.core.detections import Detections
 from maskstream.core.masks import CroppedMask
 from maskstream.errors import DatasetError
-from maskstream.evaluation.judge import ImageTruth, Judge, judge
+from maskstream.evaluation.objects.judge import ImageTruth, Judge, judge
 
 CLASSES = ("benign", "malignant")
 SIZE_HW = (40, 60)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from maskstream.evaluation.matching import IOU_THRESHOLDS, NONE, match
-from maskstream.evaluation.object_matches import by_class
+from maskstream.evaluation.objects.matching import IOU_THRESHOLDS, NONE, match
+from maskstream.evaluation.objects.object_matches import by_class
 
 # few values, so that ties and values on a threshold occur
 IOUS = st.sampled_from([0.0, 0.3, 0.5, 0.55, 0.6, 0.75, 0.8, 0.9, 0.95, 1.0])

@@ -7,9 +7,9 @@ import pytest
 from disturbed_objects import SIZE_HW, THREE, Pair, detections, disc, disturbed_images
 
 from maskstream.core.detections import Detections
-from maskstream.evaluation.instance import ImageTruth
-from maskstream.evaluation.judge import Judge
-from maskstream.evaluation.true_objects import size_of
+from maskstream.evaluation.objects.instance import ImageTruth
+from maskstream.evaluation.objects.judge import Judge
+from maskstream.evaluation.objects.true_objects import size_of
 from maskstream.evaluation.verdict import Table
 
 LEFT, RIGHT, TOP = disc((30, 20), 8), disc((30, 60), 8), disc((8, 40), 4)

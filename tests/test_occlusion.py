@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from maskstream.core.detections import Detection, Detections
 from maskstream.draw.heat import ABOVE, BELOW, draw_heat
-from maskstream.evaluation.occlusion import MOST_STOPS, Occlusion, occlude_image, occlude_object
+from maskstream.evaluation.failures.occlusion import MOST_STOPS, Occlusion, occlude_image, occlude_object
 from maskstream.reports.why_pictures import reading, why_picture
 
 SIZE_HW = (120, 160)

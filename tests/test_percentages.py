@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from maskstream.core.calibration import Calibration
 from maskstream.errors import DatasetError
-from maskstream.evaluation.calibration import calibration_metrics
-from maskstream.evaluation.percentages import Percentages
+from maskstream.evaluation.classes.calibration import calibration_metrics
+from maskstream.evaluation.classes.percentages import Percentages
 
 CLASSES = ("benign", "malignant")
 CALIBRATION = Calibration("malignant", 0.5, -0.3, ((0.01, 0.002), (0.002, 0.03)), 0.4)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from maskstream.core.masks import EMPTY, CroppedMask, crop
-from maskstream.evaluation.pixel import Overlap, overlap, overlap_of
+from maskstream.evaluation.pixels.pixel import Overlap, overlap, overlap_of
 
 SIZE_HW = (6, 8)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskstream.core.calibration import logit, sigmoid
-from maskstream.evaluation.prevalence import at_prevalence, predictive_values
+from maskstream.evaluation.classes.prevalence import at_prevalence, predictive_values
 
 shares = st.floats(0.01, 0.99)
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from maskstream.evaluation.class_tables import MOST_POINTS, class_pr_curve, operating_points, roc_curve
-from maskstream.evaluation.ranking import FIXED_LEVELS, OperatingPoint, Ranking
+from maskstream.evaluation.classes.class_tables import MOST_POINTS, class_pr_curve, operating_points, roc_curve
+from maskstream.evaluation.classes.ranking import FIXED_LEVELS, OperatingPoint, Ranking
 
 PROBABILITY = np.array([0.9, 0.8, 0.8, 0.6, 0.3, 0.1])
 LABEL = np.array([1, 1, 0, 0, 1, 0], bool)

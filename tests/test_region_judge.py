@@ -14,9 +14,9 @@ from maskstream.core.boxes import from_mask
 from maskstream.core.detections import NO_TRACK, Detections
 from maskstream.core.masks import EMPTY, crop
 from maskstream.errors import DatasetError
-from maskstream.evaluation.image_figures import FIGURES
-from maskstream.evaluation.instance import ImageTruth
-from maskstream.evaluation.regions import RegionJudge
+from maskstream.evaluation.objects.instance import ImageTruth
+from maskstream.evaluation.pixels.image_figures import FIGURES
+from maskstream.evaluation.pixels.regions import RegionJudge
 
 CLASSES = ("lung", "heart")
 SIZE_HW = (4, 6)

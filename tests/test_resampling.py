@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskstream.errors import DatasetError
+from maskstream.evaluation.classes.ranking import Ranking
 from maskstream.evaluation.direction import better
-from maskstream.evaluation.ranking import Ranking
 from maskstream.evaluation.resampling import (
     Headline,
     Interval,

@@ -15,9 +15,9 @@ from maskstream.core.detections import Detections
 from maskstream.data.dataset import Dataset
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
-from maskstream.evaluation.corruptions import CORRUPTIONS
 from maskstream.evaluation.evaluate import Evaluation, evaluation_of
-from maskstream.evaluation.robustness import COLUMNS, chosen, robustness
+from maskstream.evaluation.failures.corruptions import CORRUPTIONS
+from maskstream.evaluation.failures.robustness import COLUMNS, chosen, robustness
 
 BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
 

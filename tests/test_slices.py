@@ -14,8 +14,8 @@ from small_datasets import crowd, dataset, record, rectangle
 
 from maskstream.data.dataset import Dataset
 from maskstream.evaluation.evaluate import Evaluation, evaluation_of
-from maskstream.evaluation.slices import COLUMNS, MAIN_FIGURES, OBJECT_COLUMNS, object_slices, slices
-from maskstream.evaluation.traits import Trait, cut, traits
+from maskstream.evaluation.failures.slices import COLUMNS, MAIN_FIGURES, OBJECT_COLUMNS, object_slices, slices
+from maskstream.evaluation.failures.traits import Trait, cut, traits
 from maskstream.evaluation.verdict import Table
 
 

@@ -15,7 +15,7 @@ from maskstream.core.frame import Frame
 from maskstream.core.masks import CroppedMask
 from maskstream.core.segmenter import FakeSegmenter
 from maskstream.data.records import Annotation, ImageRecord
-from maskstream.evaluation.instance import ImageTruth
+from maskstream.evaluation.objects.instance import ImageTruth
 from maskstream.export.threshold import CANDIDATES, choose_threshold, in_all_orientations
 
 SIZE_HW = (20, 20)

@@ -25,7 +25,7 @@ from maskstream.core.segmenter import FakeSegmenter, Segmenter
 from maskstream.data.box_masks import mask_from_box
 from maskstream.data.csv_files import read_table
 from maskstream.data.formats.format import BoxShape
-from maskstream.evaluation.judge import ImageTruth, judge
+from maskstream.evaluation.objects.judge import ImageTruth, judge
 from maskstream.inference import tile_merge, tiles
 from maskstream.inference.tiles import TiledSegmenter, TileSettings, Window, windows
 

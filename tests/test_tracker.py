@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from maskstream.core import boxes, masks
 from maskstream.core.detections import Detections
-from maskstream.evaluation.video import VideoJudge, VideoMetrics, pooled
+from maskstream.evaluation.videos.video import VideoJudge, VideoMetrics, pooled
 from maskstream.media.sample import CLASSES, SampleClip
 from maskstream.tracking.cut_boxes import CutBoxes
 from maskstream.tracking.tracker import Tracker, TrackerSettings

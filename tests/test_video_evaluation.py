@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from maskstream.core.detections import Detections
 from maskstream.core.masks import CroppedMask, iou
-from maskstream.evaluation.video import VideoJudge, VideoMetrics, pooled
+from maskstream.evaluation.videos.video import VideoJudge, VideoMetrics, pooled
 from maskstream.media.sample import CLASSES, SampleClip
 
 SIZE_HW = (40, 60)

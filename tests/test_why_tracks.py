@@ -17,7 +17,7 @@ from maskstream.cli.segment import segment
 from maskstream.core.segmenter import FakeSegmenter
 from maskstream.errors import SourceError
 from maskstream.evaluation.evaluate import Evaluation, evaluation_of
-from maskstream.evaluation.worst import worst
+from maskstream.evaluation.failures.worst import worst
 from maskstream.media.sources import open_source
 from maskstream.pipeline import run
 from maskstream.reports.run_report import write_run_report

@@ -14,9 +14,9 @@ from small_datasets import dataset, record, rectangle
 from maskstream.core.detections import Detections
 from maskstream.core.masks import crop
 from maskstream.evaluation.evaluate import Evaluation, evaluation_of
-from maskstream.evaluation.instance import ImageTruth
-from maskstream.evaluation.reasons import object_reason, percent, region_reason
-from maskstream.evaluation.worst import WRONG, worst
+from maskstream.evaluation.failures.reasons import object_reason, percent, region_reason
+from maskstream.evaluation.failures.worst import WRONG, worst
+from maskstream.evaluation.objects.instance import ImageTruth
 
 SIZE_HW = (40, 60)
 RED, BLUE = (230, 0, 60), (60, 0, 230)

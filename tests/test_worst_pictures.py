@@ -15,8 +15,8 @@ from maskstream.core.detections import NO_TRACK, Detections
 from maskstream.core.masks import crop
 from maskstream.draw.palette import object_colour
 from maskstream.draw.panels import PANEL_PX, SMALL_PX, resized, side_by_side
-from maskstream.evaluation.instance import ImageTruth
-from maskstream.evaluation.worst import Failure
+from maskstream.evaluation.failures.worst import Failure
+from maskstream.evaluation.objects.instance import ImageTruth
 from maskstream.reports.worst_pictures import picture_name, picture_of, write_worst
 
 SIZE_HW = (480, 640)

@@ -22,12 +22,12 @@ from maskstream.core.files import whole_folder, write_json
 from maskstream.core.parallel import OnProgress
 from maskstream.data.dataset import Dataset
 from maskstream.evaluation.evaluate import Evaluation, evaluation_of
-from maskstream.evaluation.film import VideoEvaluation, video_evaluation
+from maskstream.evaluation.failures.robustness import chosen, robustness
+from maskstream.evaluation.failures.slices import object_slices, slices
+from maskstream.evaluation.failures.worst import worst
 from maskstream.evaluation.resampling import interval_metrics, intervals
-from maskstream.evaluation.robustness import chosen, robustness
-from maskstream.evaluation.slices import object_slices, slices
 from maskstream.evaluation.verdict import Metrics, Table
-from maskstream.evaluation.worst import worst
+from maskstream.evaluation.videos.film import VideoEvaluation, video_evaluation
 from maskstream.evaluation_target import EvaluationSettings, EvaluationTarget, find_target
 from maskstream.media.sinks import write_csv
 from maskstream.reports.evaluation_figures import write_figures

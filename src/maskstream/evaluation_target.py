@@ -9,10 +9,10 @@ from maskstream.data.dataset import SPLITS, Dataset
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
 from maskstream.evaluation.answers import Answers, answers_of
+from maskstream.evaluation.failures.worst import WORST
 from maskstream.evaluation.predictions.asked import Asked
 from maskstream.evaluation.predictions.open import Task, is_predictions, open_predictions
 from maskstream.evaluation.resampling import RESAMPLES
-from maskstream.evaluation.worst import WORST
 from maskstream.inference.load import load_any
 from maskstream.inference.manifest import Manifest
 from maskstream.training.image_splits import split_records

@@ -20,10 +20,10 @@ from maskstream.core.parallel import available_cores
 from maskstream.data.dataset import Dataset
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
-from maskstream.evaluation.comparison import MEMORY_IMAGES, SPEED_IMAGES, Comparison, spread
-from maskstream.evaluation.comparison import compare as compare_models
-from maskstream.evaluation.comparison_files import comparison_json, comparison_tables
-from maskstream.evaluation.contestants import contestants
+from maskstream.evaluation.comparing.comparison import MEMORY_IMAGES, SPEED_IMAGES, Comparison, spread
+from maskstream.evaluation.comparing.comparison import compare as compare_models
+from maskstream.evaluation.comparing.comparison_files import comparison_json, comparison_tables
+from maskstream.evaluation.comparing.contestants import contestants
 from maskstream.evaluation.predictions.asked import Asked
 from maskstream.evaluation.predictions.open import is_predictions
 from maskstream.evaluation.resampling import RESAMPLES

@@ -14,11 +14,11 @@ from rich.table import Table
 
 from maskstream.cli.new_folder import new_folder
 from maskstream.cli.progress import progress_bars
+from maskstream.evaluation.failures.worst import WORST
 from maskstream.evaluation.predictions.open import is_predictions
 from maskstream.evaluation.predictions.results import name_of
 from maskstream.evaluation.resampling import RESAMPLES
 from maskstream.evaluation.verdict import Metrics
-from maskstream.evaluation.worst import WORST
 from maskstream.evaluation_run import evaluate as run_evaluation
 from maskstream.evaluation_target import EvaluationSettings
 from maskstream.reports.evaluation_page import PAGE

@@ -1,7 +1,7 @@
 """The map from a model's raw class probability to one that can be shown to a person.
 
 Platt's form on the logit: P(positive) = sigmoid(slope * logit(raw) + bias), where slope is one over the
-temperature. `evaluation/calibration.py` fits it on the validation split; a model folder stores it.
+temperature. `evaluation/classes/calibration.py` fits it on the validation split; a model folder stores it.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from maskstream.core.detections import Detections
 from maskstream.core.frame import Frame
 from maskstream.data.dataset import Dataset
 from maskstream.data.records import ImageRecord
-from maskstream.evaluation.instance import MAX_DETECTIONS
-from maskstream.evaluation.judge import SCORE_FLOOR
+from maskstream.evaluation.objects.instance import MAX_DETECTIONS
+from maskstream.evaluation.objects.judge import SCORE_FLOOR
 from maskstream.evaluation.verdict import Metrics
 from maskstream.inference.classical import NAME, ClassicalSegmenter
 

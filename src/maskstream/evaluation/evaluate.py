@@ -16,10 +16,10 @@ from maskstream.core.masks import to_rle
 from maskstream.data.dataset import Dataset
 from maskstream.data.records import ImageRecord
 from maskstream.evaluation.answers import Answers, ClassAnswers, ObjectAnswers, answers_of
-from maskstream.evaluation.class_judge import ClassJudge
-from maskstream.evaluation.instance import Entry
-from maskstream.evaluation.judge import Judge
-from maskstream.evaluation.regions import RegionJudge
+from maskstream.evaluation.classes.class_judge import ClassJudge
+from maskstream.evaluation.objects.instance import Entry
+from maskstream.evaluation.objects.judge import Judge
+from maskstream.evaluation.pixels.regions import RegionJudge
 from maskstream.evaluation.split import class_of, coco_results, match_classes, truth_of
 from maskstream.evaluation.verdict import ImageRow, Metrics, Positions, Table, Verdict
 from maskstream.inference.load import DeployedClassifier, DeployedModel
@@ -202,7 +202,8 @@ def evaluation_of(
     score_threshold : score from which an object or region counts as found; None: the answers' own.
     score_floor : score down to which objects are ranked for AP; None: the answers' own.
     max_detections : of a class in an image; the best so many count in AP. None: the answers' own.
-    positive : class whose percentage is judged; None: see `evaluation.judge` and `evaluation.class_judge`.
+    positive : class whose percentage is judged; None: see `evaluation.objects.judge` and
+    `evaluation.classes.class_judge`.
 
     Raises
     ------

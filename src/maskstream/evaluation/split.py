@@ -14,7 +14,7 @@ from maskstream.core.segmenter import Segmenter
 from maskstream.data.dataset import ANNOTATIONS, Dataset
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
-from maskstream.evaluation.instance import Entry, ImageTruth
+from maskstream.evaluation.objects.instance import Entry, ImageTruth
 
 NOWHERE = -1
 """The id of a class that the model does not know, and does not need to."""

@@ -13,9 +13,9 @@ from maskstream.core.classification import Classifier
 from maskstream.core.frame import Frame
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.records import ImageRecord
-from maskstream.evaluation.calibration import fit_calibration
-from maskstream.evaluation.class_judge import ClassJudge
-from maskstream.evaluation.judge import Judge
+from maskstream.evaluation.classes.calibration import fit_calibration
+from maskstream.evaluation.classes.class_judge import ClassJudge
+from maskstream.evaluation.objects.judge import Judge
 from maskstream.evaluation.split import classify_records, segment_records
 from maskstream.export.views import VIEWS
 

@@ -12,7 +12,7 @@ from maskstream.data.dataset import Dataset
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
 from maskstream.evaluation.evaluate import judge_deployed
-from maskstream.evaluation.judge import SCORE_FLOOR
+from maskstream.evaluation.objects.judge import SCORE_FLOOR
 from maskstream.evaluation.split import match_classes
 from maskstream.export.about import About
 from maskstream.export.calibrate import calibrate

@@ -14,8 +14,8 @@ from maskstream.core.frame import Frame
 from maskstream.core.masks import CroppedMask
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.records import ImageRecord
-from maskstream.evaluation.instance import ImageTruth
-from maskstream.evaluation.pixel import overlap
+from maskstream.evaluation.objects.instance import ImageTruth
+from maskstream.evaluation.pixels.pixel import overlap
 from maskstream.evaluation.split import truth_of
 
 CANDIDATES = tuple(np.round(np.arange(0.3, 0.951, 0.05), 2).tolist())

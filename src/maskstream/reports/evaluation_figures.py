@@ -11,7 +11,7 @@ import numpy as np
 
 from maskstream.core.files import whole_file
 from maskstream.errors import MissingDependency
-from maskstream.evaluation.pixel import JACCARD_THRESHOLD
+from maskstream.evaluation.pixels.pixel import JACCARD_THRESHOLD
 from maskstream.reports import evaluation_tables as tables
 from maskstream.reports.evaluation_charts import Chart, charts, robustness_charts, values_of
 from maskstream.reports.figure_words import short_name

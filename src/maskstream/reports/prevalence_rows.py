@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maskstream.evaluation.prevalence import at_prevalence, predictive_values
+from maskstream.evaluation.classes.prevalence import at_prevalence, predictive_values
 from maskstream.reports.evaluation_values import share_text
 from maskstream.reports.read_evaluation import FinishedEvaluation
 

@@ -12,7 +12,7 @@ from maskstream.draw.labels import draw_plate, fit_plate, percent_text
 from maskstream.draw.overlay import smooth_outlines
 from maskstream.draw.palette import BLACK, WHITE, Rgb
 from maskstream.draw.panels import PAPER, side_by_side
-from maskstream.evaluation.occlusion import Occlusion
+from maskstream.evaluation.failures.occlusion import Occlusion
 
 Image = NDArray[np.uint8]
 

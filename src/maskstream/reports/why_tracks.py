@@ -21,7 +21,7 @@ from maskstream.core.files import write_json
 from maskstream.core.frame import Frame
 from maskstream.core.parallel import OnProgress
 from maskstream.core.segmenter import Segmenter
-from maskstream.evaluation.occlusion import occlude_object
+from maskstream.evaluation.failures.occlusion import occlude_object
 from maskstream.media.base import Source
 from maskstream.media.lines import line_to_detections, read_lines
 from maskstream.media.sinks import write_jpeg

@@ -14,10 +14,10 @@ from maskstream.core.detections import Detection, Detections
 from maskstream.core.parallel import OnProgress
 from maskstream.data.records import ImageRecord
 from maskstream.evaluation.answers import Answers, ClassAnswers, ObjectAnswers
-from maskstream.evaluation.occlusion import Occlusion, occlude_image, occlude_object
-from maskstream.evaluation.shown import shown_as
+from maskstream.evaluation.failures.occlusion import Occlusion, occlude_image, occlude_object
+from maskstream.evaluation.failures.shown import shown_as
+from maskstream.evaluation.failures.worst import Failure
 from maskstream.evaluation.verdict import ImageRow, Table
-from maskstream.evaluation.worst import Failure
 from maskstream.media.sinks import write_jpeg
 from maskstream.reports.why_pictures import reading, why_picture
 from maskstream.reports.worst_pictures import picture_name, remove_earlier

@@ -19,9 +19,9 @@ from maskstream.draw.overlay import OverlayStyle, draw_overlay
 from maskstream.draw.palette import object_colour
 from maskstream.draw.panels import side_by_side
 from maskstream.errors import OutputError
-from maskstream.evaluation.instance import ImageTruth
+from maskstream.evaluation.failures.worst import Failure
+from maskstream.evaluation.objects.instance import ImageTruth
 from maskstream.evaluation.verdict import ImageRow, Table
-from maskstream.evaluation.worst import Failure
 from maskstream.media.sinks import write_jpeg
 
 Image = NDArray[np.uint8]
@@ -36,7 +36,7 @@ def write_worst(failures: Sequence[Failure], folder: Path) -> Table:
 
     Parameters
     ----------
-    failures : what `evaluation.worst.worst` gave.
+    failures : what `evaluation.failures.worst.worst` gave.
     folder : the run folder of the evaluation.
 
     Returns

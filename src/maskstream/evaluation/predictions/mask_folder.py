@@ -29,7 +29,7 @@ from maskstream.data.formats.mask_folder.pixels import MaskKind
 from maskstream.data.listing import Listing, list_folder
 from maskstream.data.records import ImageRecord, size_mismatch
 from maskstream.errors import DatasetError
-from maskstream.evaluation.instance import MAX_DETECTIONS
+from maskstream.evaluation.objects.instance import MAX_DETECTIONS
 from maskstream.evaluation.predictions.asked import Asked, listed
 from maskstream.evaluation.predictions.results import SCORE_THRESHOLD
 from maskstream.evaluation.verdict import Metrics

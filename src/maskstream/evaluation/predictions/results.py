@@ -26,7 +26,7 @@ from maskstream.data.formats.coco.blocks import LONGEST_SIDE_PX
 from maskstream.data.formats.coco.segmentation import read_mask
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
-from maskstream.evaluation.instance import MAX_DETECTIONS
+from maskstream.evaluation.objects.instance import MAX_DETECTIONS
 from maskstream.evaluation.predictions.asked import Asked
 from maskstream.evaluation.predictions.results_file import ABSENT, ResultsFile, decode_value, read_results
 from maskstream.evaluation.verdict import Metrics

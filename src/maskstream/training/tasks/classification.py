@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from maskstream.core.classification import Classification
 from maskstream.data.dataset import Dataset, ImageRecord
-from maskstream.evaluation.class_judge import ClassJudge
+from maskstream.evaluation.classes.class_judge import ClassJudge
 from maskstream.evaluation.split import classify_records, match_classes
 from maskstream.evaluation.verdict import Metrics
 from maskstream.inference.classifier import ClassifierSettings, ImageClassifier
@@ -74,7 +74,7 @@ class ClassificationTask(SummedLosses):
     def validate(
         self, model: Classifier, dataset: Dataset, records: Sequence[ImageRecord], on_answer: OnAnswer = forget
     ) -> Metrics:
-        """The figures of `evaluation.class_judge`."""
+        """The figures of `evaluation.classes.class_judge`."""
         verdict = ClassJudge(self.recipe.classes, positive=self.recipe.positive)
         class_ids = match_classes(dataset, self.recipe.classes)
         for record, class_id, answer in classify_records(records, self.classifier(model), class_ids):

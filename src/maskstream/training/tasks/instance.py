@@ -14,7 +14,7 @@ from maskstream.core.detections import Detections
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.dataset import Dataset, ImageRecord
 from maskstream.errors import RecipeError
-from maskstream.evaluation.judge import SCORE_FLOOR, Judge
+from maskstream.evaluation.objects.judge import SCORE_FLOOR, Judge
 from maskstream.evaluation.split import match_classes, segment_records
 from maskstream.evaluation.verdict import Metrics
 from maskstream.inference.mask_rcnn import MaskRcnnSegmenter
@@ -99,7 +99,7 @@ class InstanceTask:
     def validate(
         self, model: MaskRcnn, dataset: Dataset, records: Sequence[ImageRecord], on_answer: OnAnswer = forget
     ) -> Metrics:
-        """The figures of `evaluation.judge`."""
+        """The figures of `evaluation.objects.judge`."""
         recipe = self.recipe
         class_ids = match_classes(dataset, recipe.classes)
         verdict = Judge(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from maskstream.core.detections import Detections
 from maskstream.core.segmenter import Segmenter
 from maskstream.data.dataset import Dataset, ImageRecord
-from maskstream.evaluation.regions import RegionJudge
+from maskstream.evaluation.pixels.regions import RegionJudge
 from maskstream.evaluation.split import match_classes, segment_records
 from maskstream.evaluation.verdict import Metrics
 from maskstream.inference.preprocess import Preprocessing
@@ -84,7 +84,7 @@ class SemanticTask(SummedLosses):
     def validate(
         self, model: RegionNetwork, dataset: Dataset, records: Sequence[ImageRecord], on_answer: OnAnswer = forget
     ) -> Metrics:
-        """The figures of `evaluation.regions`."""
+        """The figures of `evaluation.pixels.regions`."""
         verdict = RegionJudge(self.recipe.classes)
         class_ids = match_classes(dataset, self.recipe.classes)
         pairs = segment_records(records, self.segmenter(model), class_ids, 0.0)
