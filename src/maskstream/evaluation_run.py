@@ -103,6 +103,8 @@ class _Run:
         metrics |= self._intervals()
         metrics["task"] = "video" if self._videos else self._target.answers.task
         metrics |= {"n_groups": len(set(self._evaluation.groups())), "n_without_answer": 0}
+        positive = metrics.get("positive_class")
+        metrics |= self._target.training_facts(None if positive is None else str(positive))
         metrics |= self._target.answers.facts | facts
         if self._settings.ignore_classes:
             metrics["classes"] = "ignored"
@@ -174,7 +176,7 @@ class _Run:
         failures = worst(self._evaluation, metrics, by_name["images"], settings.worst)
         if failures:
             yield write_worst(failures, self._folder)
-        if self._target.manifest is not None and settings.why:
+        if self._target.looks and settings.why:
             yield write_why(
                 failures[: settings.why],
                 self._target.answers,

@@ -9,14 +9,16 @@ from maskstream.data.dataset import SPLITS, Dataset
 from maskstream.data.records import ImageRecord
 from maskstream.errors import DatasetError
 from maskstream.evaluation.answers import Answers, answers_of
+from maskstream.evaluation.classical_answers import classical_answers
 from maskstream.evaluation.failures.worst import WORST
 from maskstream.evaluation.predictions.asked import Asked
 from maskstream.evaluation.predictions.open import Task, is_predictions, open_predictions
 from maskstream.evaluation.resampling import RESAMPLES
+from maskstream.evaluation.verdict import Metrics
+from maskstream.inference.classical import NAME
 from maskstream.inference.load import load_any
 from maskstream.inference.manifest import Manifest
-from maskstream.training.image_splits import split_records
-from maskstream.training.recipe import DataRecipe
+from maskstream.training.image_splits import split_of_recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class EvaluationSettings:
                 found="a classifier's, which have no score",
                 remedy="leave it out: an image is called the class with the highest probability",
             )
-        if target.manifest is None and self.robustness:
+        if self.robustness and not target.looks:
             raise DatasetError(
                 "--robustness",
                 expected="a model, which can be asked about worse images",
@@ -83,13 +85,36 @@ class EvaluationTarget:
     answers : of a model, or from a file.
     dataset : with the classes that count.
     records : the images, at least one.
-    manifest : of a model; None for predictions.
+    manifest : of a deployed model; None where there is none.
+    looks : whether whoever answers looks at the images, and can be asked about worse ones; predictions do not.
+    own : the dataset is the very one that the model was made with.
     """
 
     answers: Answers
     dataset: Dataset
     records: tuple[ImageRecord, ...]
     manifest: Manifest | None
+    looks: bool = True
+    own: bool = False
+
+    def training_facts(self, positive: str | None) -> Metrics:
+        """What the judged images have to do with those that the model learned from, where that is known.
+
+        - `training_positive_share`: share of these that show the positive class; of a dataset of the same name.
+        - `leakage`: a sentence, where judged images are among them.
+        """
+        manifest, dataset = self.manifest, self.dataset
+        if manifest is None or "train" not in dataset.splits or dataset.provenance.name != manifest.training.data:
+            return {}
+        learned = split_of_recipe(manifest.training.recipe, dataset, "train")
+        facts: Metrics = {}
+        if learned and positive is not None:
+            shown = [positive in _classes_of(record, dataset) for record in learned]
+            facts["training_positive_share"] = sum(shown) / len(shown)
+        seen = {record.name for record in learned} & {record.name for record in self.records}
+        if self.own and seen:
+            facts["leakage"] = f"the model learned from {len(seen)} of the {len(self.records)} judged images"
+        return facts
 
 
 def find_target(
@@ -99,7 +124,7 @@ def find_target(
     split: str,
     settings: EvaluationSettings,
 ) -> EvaluationTarget:
-    """What is meant by a bundled model's name, a model folder, or predictions.
+    """What is meant by a bundled model's name, a model folder, `classical`, or predictions.
 
     Parameters
     ----------
@@ -110,10 +135,14 @@ def find_target(
     DatasetError, SourceError : the split is unknown or empty, or predictions are broken or not those of these images.
     ModelFolderError : neither predictions nor a model, or a broken model.
     """
+    if str(target) == NAME:
+        records = _not_empty(dataset, dataset.records(split), split)
+        return EvaluationTarget(classical_answers(dataset), dataset, records, None)
     if is_predictions(target):
         records = _not_empty(dataset, dataset.records(split), split)
         asked = Asked.of(dataset, records, split, ignore_classes=settings.ignore_classes)
-        return EvaluationTarget(open_predictions(target, asked, settings.task), asked.dataset, asked.records, None)
+        answers = open_predictions(target, asked, settings.task)
+        return EvaluationTarget(answers, asked.dataset, asked.records, None, looks=False)
     if settings.ignore_classes or settings.task:
         raise DatasetError(
             target,
@@ -122,17 +151,16 @@ def find_target(
             remedy="leave these options out, or judge the predictions that an evaluation of the model wrote",
         )
     model = load_any(target)
-    records = _not_empty(dataset, _records(model.manifest, dataset, data_sha256, split), split)
-    return EvaluationTarget(answers_of(model), dataset, records, model.manifest)
+    training = model.manifest.training
+    own = data_sha256 == training.data_sha256
+    records = split_of_recipe(training.recipe, dataset, split) if own else dataset.records(split)
+    return EvaluationTarget(answers_of(model), dataset, _not_empty(dataset, records, split), model.manifest, own=own)
 
 
-def _records(manifest: Manifest, dataset: Dataset, data_sha256: str, split: str) -> tuple[ImageRecord, ...]:
-    """The images of a split: on the model's own dataset as its recipe divides it, where that names images."""
-    data = manifest.training.recipe.get("data", {})
-    names_images = isinstance(data, dict) and (data.get("test_images") or data.get("val_images"))
-    if not names_images or data_sha256 != manifest.training.data_sha256:
-        return dataset.records(split)
-    return split_records(DataRecipe.model_validate(data), dataset).get(split) or dataset.records(split)
+def _classes_of(record: ImageRecord, dataset: Dataset) -> set[str]:
+    """The classes that an image shows, as a whole or by its objects."""
+    whole = set() if record.class_id is None else {record.class_id}
+    return {dataset.classes[class_id] for class_id in whole | {a.class_id for a in record.annotations}}
 
 
 def _not_empty(dataset: Dataset, records: tuple[ImageRecord, ...], split: str) -> tuple[ImageRecord, ...]:

@@ -9,10 +9,8 @@ import typer
 from rich.console import Console
 
 from maskstream.class_pipeline import run_classification
-from maskstream.cli.new_folder import new_folder
 from maskstream.cli.progress import progress_bar
-from maskstream.cli.segment import EXIT_INTERRUPTED
-from maskstream.errors import OutputError
+from maskstream.cli.resumable import interruptible, run_folder
 from maskstream.reports.class_report import write_class_report
 
 RUNS = Path("runs") / "classify"
@@ -28,18 +26,9 @@ def classify(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Name the class of each image, or of a video by its frames' mean; write a table, summary.json and report.html."""
-    if resume and out is None:
-        raise OutputError(
-            "--resume", expected="--out with the run to go on with", found="no --out", remedy="name the run folder"
-        )
-    folder = out or new_folder(RUNS, source)
+    folder = run_folder(out, RUNS, source, resume=resume)
     console = Console(stderr=True)
-    with progress_bar("classifying", "fps", console) as on_frame:
-        try:
-            run_classification(source, folder, model, every=every, resume=resume, on_frame=on_frame)
-        except KeyboardInterrupt:
-            again = f"the same command with --out {folder} --resume goes on"
-            console.print(f"stopped; what is finished is kept, and {again}", highlight=False, soft_wrap=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+    with interruptible(folder, console), progress_bar("classifying", "fps", console) as on_frame:
+        run_classification(source, folder, model, every=every, resume=resume, on_frame=on_frame)
     report = write_class_report(folder)
     console.print(f"report: {report}", highlight=False, soft_wrap=True, markup=False)

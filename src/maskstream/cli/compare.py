@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,8 +34,7 @@ from maskstream.media.sinks import write_csv
 from maskstream.reports.compare_page import write_compare_page
 from maskstream.reports.compare_words import main_figures
 from maskstream.reports.figure_words import short_name
-from maskstream.training.image_splits import split_records
-from maskstream.training.recipe import DataRecipe
+from maskstream.training.image_splits import split_of_recipe
 
 RUNS = Path("runs") / "compare"
 
@@ -126,7 +125,7 @@ def _records(models: Sequence[str], dataset: Dataset, data_sha256: str, split: s
             continue
         training = read_manifest(model_folder(model)).training
         if training.data_sha256 == data_sha256:
-            records = _own_records(training.recipe, dataset, split)
+            records = split_of_recipe(training.recipe, dataset, split)
             divided.setdefault(frozenset(records), []).append(model)
     if len(divided) > 1:
         raise DatasetError(
@@ -136,14 +135,6 @@ def _records(models: Sequence[str], dataset: Dataset, data_sha256: str, split: s
             remedy="compare models of recipes that divide it alike",
         )
     return records or dataset.records(split)
-
-
-def _own_records(recipe: Mapping[str, Any], dataset: Dataset, split: str) -> tuple[ImageRecord, ...]:
-    """The images of a split as a recipe divides the dataset, where it names images."""
-    data = recipe.get("data")
-    if not isinstance(data, dict) or not (data.get("test_images") or data.get("val_images")):
-        return dataset.records(split)
-    return split_records(DataRecipe.model_validate(data), dataset).get(split) or dataset.records(split)
 
 
 def _table(comparison: Comparison, title: str) -> Table:

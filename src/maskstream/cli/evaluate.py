@@ -54,7 +54,7 @@ def evaluate(
         typer.Argument(
             metavar="MODEL_OR_PREDICTIONS",
             help="Model folder or name of a bundled model; or predictions: COCO results (.json), class probabilities "
-            "(.csv), a folder of masks.",
+            "(.csv), a folder of masks; or `classical`, Otsu's threshold.",
             show_default=False,
         ),
     ],

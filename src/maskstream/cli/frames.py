@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 
 from maskstream.cli.progress import progress_bar
+from maskstream.cli.resumable import EXIT_INTERRUPTED
 from maskstream.data.frames.folder import APART_BITS, TABLE
 from maskstream.data.frames.pick import FrameOptions, pick_frames
 from maskstream.data.frames.table import read_kept
 from maskstream.inference.load import load_model
 from maskstream.reports.frames_page import write_frames_page
 
-EXIT_INTERRUPTED = 130
 LARGEST_SIDE_PX = 16_384
 
 

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from maskstream.cli.new_folder import new_folder
 from maskstream.cli.progress import progress_bar
-from maskstream.errors import OutputError
+from maskstream.cli.resumable import interruptible, run_folder
 from maskstream.inference.load import load_model
 from maskstream.media.sources import open_source
 from maskstream.pipeline import run
@@ -18,7 +17,6 @@ from maskstream.reports.run_report import write_run_report
 from maskstream.reports.why_tracks import explain_tracks
 
 RUNS = Path("runs") / "segment"
-EXIT_INTERRUPTED = 130
 
 
 def segment(
@@ -39,22 +37,14 @@ def segment(
     ] = False,
 ) -> None:
     """Segment, track and measure; write overlay, detections.jsonl, tracks.csv, summary.json and report.html."""
-    if resume and out is None:
-        raise OutputError(
-            "--resume", expected="--out with the run to go on with", found="no --out", remedy="name the run folder"
-        )
-    folder = out or new_folder(RUNS, source)
+    folder = run_folder(out, RUNS, source, resume=resume)
     console = Console(stderr=True)
     segmenter = load_model(model)
-    try:
+    with interruptible(folder, console):
         with progress_bar("segmenting", "fps", console) as on_frame:
             run(source, folder, segmenter, score=score, every=every, resume=resume, on_frame=on_frame)
         if why:
             with progress_bar("mapping", "tracks/s", console) as on_track, open_source(source) as frames:
                 explain_tracks(folder, segmenter, frames, on_track)
-    except KeyboardInterrupt:
-        again = f"the same command with --out {folder} --resume goes on"
-        console.print(f"stopped; what is finished is kept, and {again}", highlight=False, soft_wrap=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
     report = write_run_report(folder)
     console.print(f"report: {report}", highlight=False, soft_wrap=True, markup=False)

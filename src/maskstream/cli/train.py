@@ -11,6 +11,7 @@ from rich.table import Table
 
 from maskstream.cli.extras import require_extra
 from maskstream.cli.progress import progress_bars
+from maskstream.cli.resumable import EXIT_INTERRUPTED
 from maskstream.data.dataset import Dataset
 from maskstream.errors import OutputError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from maskstream.training.recipe import Recipe
 
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 
 
 def train(

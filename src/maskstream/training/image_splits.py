@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from maskstream.data.dataset import Dataset, ImageRecord
 from maskstream.errors import RecipeError
 from maskstream.training.recipe import DataRecipe
@@ -63,3 +66,20 @@ def _refuse_unknown(named: dict[str, set[str]], dataset: Dataset) -> None:
                 found=", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""),
                 remedy="name images as annotations.json does, or leave this out and use the dataset's splits",
             )
+
+
+def split_of_recipe(recipe: Mapping[str, Any], dataset: Dataset, split: str) -> tuple[ImageRecord, ...]:
+    """The images of a split as a model's recipe divides the dataset, where it names images; else as the dataset does.
+
+    Parameters
+    ----------
+    recipe : as a manifest holds it.
+
+    Raises
+    ------
+    DatasetError : no such split.
+    """
+    data = recipe.get("data")
+    if not isinstance(data, dict) or not (data.get("test_images") or data.get("val_images")):
+        return dataset.records(split)
+    return split_records(DataRecipe.model_validate(data), dataset).get(split) or dataset.records(split)

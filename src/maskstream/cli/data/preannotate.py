@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 
 from maskstream.cli.progress import progress_bar
+from maskstream.cli.resumable import EXIT_INTERRUPTED
 from maskstream.data.preannotate import Preannotated
 from maskstream.data.preannotate import preannotate as preannotate_folder
 from maskstream.inference.load import load_model
 
-EXIT_INTERRUPTED = 130
 SHOWN = 10
 
 
