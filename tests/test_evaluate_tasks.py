@@ -106,6 +106,30 @@ def test_images_that_the_recipe_keeps_for_the_end_are_the_test_split(dataset: Da
         assert metrics["n_pictures"] == expected
 
 
+@pytest.mark.parametrize(
+    "split, leakage", [("train", "the model learned from 1 of the 1 judged images"), ("test", None)]
+)
+def test_what_the_model_learned_from_is_told(split: str, leakage: str | None, dataset: Dataset, tmp_path: Path) -> None:
+    training = Training(
+        data="squares", data_sha256=dataset.content_sha256(), images={"train": 1}, split_rule="", recipe={}
+    )
+    write_tiny_model(tmp_path / "model", training=training)
+    run(tmp_path / "model", "--data", dataset.folder, "--split", split, "--out", tmp_path / "out", "--no-intervals")
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["training_positive_share"] == 1.0
+    assert metrics.get("leakage") == leakage
+    assert ((leakage or "learned from") in (tmp_path / "out" / "report.html").read_text()) == (leakage is not None)
+
+
+def test_the_classical_baseline_is_judged_by_its_name(dataset: Dataset, tmp_path: Path) -> None:
+    exit_code, output = run("classical", "--data", dataset.folder, "--out", tmp_path / "out", "--robustness", 2)
+    assert exit_code == 0, output
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["model"], metrics["n_pictures"]) == ("classical", 3)
+    assert (tmp_path / "out" / "robustness.csv").is_file()
+    assert not (tmp_path / "out" / "MODEL_CARD.md").exists()
+
+
 def test_the_terminal_shows_headline_figures_with_intervals_and_says_what_to_mind(
     dataset: Dataset, tmp_path: Path
 ) -> None:
