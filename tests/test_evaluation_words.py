@@ -157,6 +157,7 @@ def test_a_slice_in_two_columns_is_named_once():
         ({"n_pictures": 40}, "40 images are few"),
         ({"n_groups": 3}, "3 groups only"),
         ({"interval_warning": "only 3 groups stand behind them", "n_groups": 3}, "Intervals: only 3 groups stand"),
+        ({"interval_warning": "shifted: AP50, share_below_065"}, "shifted: AP50, Jaccard below 0.65."),
         ({"undefined": "AP/benign, auc"}, "Not defined by these images, and so left out: AP, benign, ROC AUC."),
         ({"n_without_answer": 2}, "2 images without any answer"),
         ({"auc_low": 0.6, "auc_high": 0.9}, "Wide intervals of ROC AUC"),
