@@ -175,7 +175,15 @@ def test_what_is_found_as_it_is_has_perfect_figures(tmp_path: Path) -> None:
     ones = {"J", "F", "JF", "J_recall", "F_recall", "HOTA", "DetA", "AssA", "LocA", "MOTA", "IDF1"}
     ones |= {"frame_class_accuracy", "track_class_accuracy"}
     assert {key: metrics[key] for key in ones} == pytest.approx(dict.fromkeys(ones, 1.0))
-    zeros = {"J_decay", "F_decay", "area_jitter", "true_area_jitter", "percentage_jitter", "id_switches"}
+    zeros = {
+        "J_decay",
+        "F_decay",
+        "area_jitter",
+        "true_area_jitter",
+        "percentage_jitter",
+        "id_switches",
+        "tracking_gain",
+    }
     assert {key: metrics[key] for key in zeros} == pytest.approx(dict.fromkeys(zeros, 0.0))
     counts = {"n_videos": 2, "n_video_frames": 24, "n_video_objects": 4, "n_tracks": 4, "n_class_hits": 48}
     assert {key: metrics[key] for key in counts} == counts
@@ -191,6 +199,7 @@ def test_nothing_found_leaves_out_what_is_not_defined(tmp_path: Path) -> None:
         ("J", "F", "HOTA", "MOTA", "IDF1"), 0.0
     )
     undefined = ["LocA", "area_jitter", "percentage_jitter", "frame_class_accuracy", "track_class_accuracy"]
+    undefined += ["tracking_gain"]
     assert metrics["video_undefined"] == ", ".join(undefined)
     assert not metrics.keys() & set(undefined)
 
@@ -206,6 +215,7 @@ def test_tracking_mends_a_class_that_flickers(tmp_path: Path) -> None:
     metrics = judged.metrics()
     assert metrics["frame_class_accuracy"] == pytest.approx(1 - 6 / 48)
     assert metrics["track_class_accuracy"] == 1.0
+    assert metrics["tracking_gain"] == pytest.approx(6 / 48)
     assert metrics["id_switches"] == 0
     assert metrics["J"] == pytest.approx(1 - 0.25 / 8)
     table = {table.name: table for table in judged.tables()}["video_objects"]

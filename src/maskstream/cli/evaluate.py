@@ -30,7 +30,7 @@ _HEADLINE = (
     *("accuracy", "balanced_accuracy", "auc", "pr_auc", "sensitivity", "specificity"),
     *("mean_jaccard", "thresholded_jaccard", "mean_dice", "pooled_jaccard", "pooled_dice", "share_below_065"),
     *("mean_pixel_accuracy", "mean_boundary_f", "ece", "brier", "log_loss"),
-    *("J", "F", "JF", "HOTA", "MOTA", "IDF1", "frame_class_accuracy", "track_class_accuracy"),
+    *("J", "F", "JF", "HOTA", "MOTA", "IDF1", "frame_class_accuracy", "track_class_accuracy", "tracking_gain"),
 )
 """Figures that the terminal shows, in this order."""
 

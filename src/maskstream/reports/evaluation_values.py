@@ -16,7 +16,7 @@ SHARES = (
 """Figures that are shares of something counted, and so read as percentages."""
 
 
-_POINTS = ("ece", "percentage_jitter")
+_POINTS = ("ece", "percentage_jitter", "tracking_gain")
 """Figures that are differences of percentages."""
 
 

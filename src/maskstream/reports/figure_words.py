@@ -219,7 +219,10 @@ FIGURES = {
         "right class, frame by frame", "Share of the frames in which an object is found that name its class."
     ),
     "track_class_accuracy": FigureWords(
-        "right class, whole track", "The same when a track's frames speak together: what tracking buys."
+        "right class, whole track", "The same when a track's frames speak together."
+    ),
+    "tracking_gain": FigureWords(
+        "what tracking buys", "Right class of whole tracks less right class frame by frame: below 0 it costs."
     ),
 }  # fmt: skip
 """By key of `metrics.json`, in the order in which pages and cards show them."""

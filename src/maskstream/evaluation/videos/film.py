@@ -22,11 +22,12 @@ from maskstream.evaluation.videos.video_truth import VideoTruth, outside_crowds
 HEADLINE = (
     *("J", "F", "JF", "J_recall", "J_decay", "F_recall", "F_decay", "HOTA", "DetA", "AssA", "LocA", "MOTA", "IDF1"),
     *("area_jitter", "percentage_jitter", "frame_class_accuracy", "track_class_accuracy"),
+    "tracking_gain",
 )
 """Figures of videos, in the order in which they are told."""
 
 
-OF_CLASSES = ("percentage_jitter", "frame_class_accuracy", "track_class_accuracy")
+OF_CLASSES = ("percentage_jitter", "frame_class_accuracy", "track_class_accuracy", "tracking_gain")
 """Those that say nothing of a model of one class."""
 
 

@@ -168,8 +168,8 @@ def figures(sums: Sums) -> dict[str, float]:
     - `area_jitter`, `percentage_jitter`: see `evaluation.videos.jitter`; mean over the objects that were hit in enough
       neighbouring frames. `true_area_jitter` is that of the true masks in the same frames.
     - `frame_class_accuracy`: of the frames in which an object was hit, the share in which the frame's own answer names
-      its class; `track_class_accuracy`: in which the class of the whole track is its own. The difference is what
-      tracking buys.
+      its class; `track_class_accuracy`: in which the class of the whole track is its own. `tracking_gain`: the second
+      less the first.
     """
     found = {}
     for key in (*OF_OBJECTS, *JITTERS, *SHARES):
@@ -177,6 +177,8 @@ def figures(sums: Sums) -> dict[str, float]:
             found[key] = float(sums[key] / sums[f"{key}/n"])
     if "J" in found:
         found["JF"] = (found["J"] + found["F"]) / 2
+    if "track_class_accuracy" in found:
+        found["tracking_gain"] = found["track_class_accuracy"] - found["frame_class_accuracy"]
     clear = clear_of(sums)
     hota = HotaSums(
         sums["hota/hits"], sums["hota/association"], sums["hota/location"], clear.truths, clear.detections
