@@ -140,14 +140,15 @@ def _records(models: Sequence[str], dataset: Dataset, data_sha256: str, split: s
 def _table(comparison: Comparison, title: str) -> Table:
     """Main figures with their intervals; all others stand in the files."""
     table = Table(title=title, caption="in brackets: 95 % bootstrap interval by group")
-    table.add_column("figure")
+    figures = main_figures(comparison.figures)
+    table.add_column("model")
+    for key in figures:
+        table.add_column(short_name(key), justify="right")
     for row in comparison.rows:
-        table.add_column(escape(row.contestant.name), justify="right")
-    for key in main_figures(comparison.figures):
         cells = []
-        for row in comparison.rows:
-            interval = row.intervals.get(key)
+        for key in figures:
+            value, interval = row.figures.get(key), row.intervals.get(key)
             bounds = f" ({interval.low:.3f} to {interval.high:.3f})" if interval else ""
-            cells.append(f"{row.figures[key]:.3f}{bounds}")
-        table.add_row(short_name(key), *cells)
+            cells.append("" if value is None else f"{value:.3f}{bounds}")
+        table.add_row(escape(row.contestant.name), *cells)
     return table

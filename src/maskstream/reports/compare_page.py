@@ -71,17 +71,18 @@ def _content(folder: Path, found: Found) -> dict[str, Any]:
         "figures": [(words.title_of(key), forest_svg(words.title_of(key), _rows(found, key), _base(found, key)))
                     for key in main],
         "differences": [(words.title_of(key), _better_side(found["figures"][key]),
-                         forest_svg(f"{words.title_of(key)}: difference", _gaps(found, key), 0.0)) for key in main],
+                         forest_svg(f"{words.title_of(key)}: difference", gaps, 0.0))
+                        for key in main if (gaps := _gaps(found, key))],
         "models": [_model(model, main[:TABLE_FIGURES], found["baseline"]) for model in found["models"]],
         "measured": machine is not None,
         "parameters_known": any("parameters" in model["cost"] for model in found["models"]),
         "names": [model["name"] for model in found["models"]],
         "all_figures": [
-            (words.title_of(key), direction, [_cell(model["figures"][key]) for model in found["models"]])
+            (words.title_of(key), direction, [_cell(model["figures"].get(key)) for model in found["models"]])
             for key, direction in found["figures"].items()
         ],
         "all_differences": [_difference(entry, found["figures"][entry["figure"]]) for entry in found["differences"]],
-        "not_shared": [(words.title_of(key), ", ".join(names)) for key, names in found["not_shared"].items()],
+        "not_shared": [(words.title_of(key), name) for key, name in found["not_shared"].items()],
         "facts": _facts(found),
         "machine": machine,
         "warm_calls": found["warm_calls"],
@@ -90,15 +91,16 @@ def _content(folder: Path, found: Found) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _base(found: Found, key: str) -> float:
+def _base(found: Found, key: str) -> float | None:
+    """The baseline's value; None where it lacks the figure."""
     (model,) = (model for model in found["models"] if model["name"] == found["baseline"])
-    return float(model["figures"][key]["value"])
+    return float(model["figures"][key]["value"]) if key in model["figures"] else None
 
 
 def _rows(found: Found, key: str) -> list[ForestRow]:
-    """A row a model."""
+    """A row a model that has the figure."""
     rows = []
-    for model in found["models"]:
+    for model in words.models_with(found, key):
         entry = model["figures"][key]
         css = "base" if model["name"] == found["baseline"] else "sure"
         rows.append(ForestRow(model["name"], _told(entry), entry["value"], entry.get("low"), entry.get("high"), css))
@@ -106,7 +108,7 @@ def _rows(found: Found, key: str) -> list[ForestRow]:
 
 
 def _gaps(found: Found, key: str) -> list[ForestRow]:
-    """A row a model but the baseline."""
+    """A row a model that has the figure, as the baseline has."""
     return [
         ForestRow(
             entry["model"],
@@ -131,8 +133,10 @@ def _better_side(direction: str) -> str:
     return {"higher": "better to the right", "lower": "better to the left"}.get(direction, "neither side is better")
 
 
-def _cell(entry: Found) -> tuple[float, str, str | None]:
-    """Value to sort by, its text, and its interval."""
+def _cell(entry: Found | None) -> tuple[float | None, str, str | None]:
+    """Value to sort by, its text, and its interval; empty for a figure that is not there."""
+    if entry is None:
+        return None, "", None
     return entry["value"], words.value_text(entry["value"]), words.span(entry)
 
 
@@ -147,7 +151,7 @@ def _model(model: Found, main: list[str], baseline: str) -> dict[str, Any]:
     return {
         "name": model["name"],
         "about": ", ".join(facts),
-        "cells": [_cell(model["figures"][key]) for key in main],
+        "cells": [_cell(model["figures"].get(key)) for key in main],
         "size": (cost.get("size_mb"), f"{cost.get('size_mb', 0):.1f}"),
         "parameters": (cost.get("parameters"), number(cost.get("parameters", 0))),
         "ms": (cost.get("ms_per_image"), f"{cost.get('ms_per_image', 0):.3g}"),

@@ -21,6 +21,11 @@ Model = Mapping[str, Any]
 """An entry of `models` in compare.json."""
 
 
+def models_with(found: Mapping[str, Any], key: str) -> list[Model]:
+    """The models that have a figure."""
+    return [model for model in found["models"] if key in model["figures"]]
+
+
 def title_of(key: str) -> str:
     """A figure's name above a chart or before a row."""
     name = name_of(key)
@@ -69,7 +74,7 @@ def verdict(found: Mapping[str, Any]) -> str:
     sentence_end = f"on {counted(found['n_images'], 'image')}"
     if direction == "neither":
         return f"{len(found['models'])} models were compared {sentence_end}."
-    ordered = sorted(found["models"], key=lambda m: m["figures"][key]["value"], reverse=direction == "higher")
+    ordered = sorted(models_with(found, key), key=lambda m: m["figures"][key]["value"], reverse=direction == "higher")
     best = ordered[0]
     ties = [model["name"] for model in ordered if model["figures"][key]["value"] == best["figures"][key]["value"]]
     if len(ties) > 1:
@@ -85,10 +90,13 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     lines = []
     for model in found["models"]:
         own = {d["figure"]: d for d in found["differences"] if d["model"] == model["name"]}
+        if model["name"] == found["baseline"]:
+            continue
         if not own:
+            lines.append(f"{model['name']} and {found['baseline']} have no figure in common.")
             continue
         by_reading: dict[str, list[str]] = {}
-        for key in main_figures(list(found["figures"])):
+        for key in main_figures(list(own)):
             by_reading.setdefault(reading(own[key], found["figures"][key]), []).append(
                 f"{short_name(key)} ({_difference_text(own[key])})"
             )
@@ -132,6 +140,8 @@ def cautions(found: Mapping[str, Any]) -> list[str]:
 def _against_baseline(found: Mapping[str, Any], best: Model, key: str, direction: str) -> str:
     """Of the best model: how it stands to the baseline; of a best baseline: how the others stand to it."""
     own = [d for d in found["differences"] if d["figure"] == key]
+    if not own:
+        return f"{found['baseline']} has no such figure"
     if best["name"] != found["baseline"]:
         (difference,) = (d for d in own if d["model"] == best["name"])
         told = f"its lead over {found['baseline']} ({_difference_text(difference)})"

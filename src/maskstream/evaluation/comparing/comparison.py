@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +42,7 @@ class Row:
 
     Attributes
     ----------
-    figures : those that all have, on all images.
+    figures : those of its own that another one has too, on all images.
     intervals : 95 %, where there is one.
     differences : this one minus the baseline; empty for the baseline itself.
     """
@@ -61,8 +62,8 @@ class Comparison:
     ----------
     rows : in the order that they were named.
     baseline : name of the one that the others are compared with.
-    figures : keys that all have.
-    not_shared : keys that only some have, with their names.
+    figures : keys that at least two have: models of unlike tasks meet in some of them only.
+    not_shared : keys that only one has, with its name.
     positive : class whose percentage was judged; None for none.
     group_count : how many groups stand behind the intervals.
     warnings : what to mind when reading.
@@ -71,7 +72,7 @@ class Comparison:
     rows: tuple[Row, ...]
     baseline: str
     figures: tuple[str, ...]
-    not_shared: dict[str, tuple[str, ...]]
+    not_shared: dict[str, str]
     positive: str | None
     image_count: int
     group_count: int
@@ -106,7 +107,7 @@ def compare(
 
     Raises
     ------
-    DatasetError : no image; classes that one of them does not know; no figure that all have; an unknown baseline.
+    DatasetError : no image; classes that one of them does not know; no figure that two have; an unknown baseline.
     """
     bar = bars or (lambda verb: lambda done, total: None)
     names = [one.name for one in contestants]
@@ -127,11 +128,15 @@ def compare(
     groups = next(groups for _, groups in judged.values())
     everything = np.arange(len(records))
     known = {name: headline(everything) for name, headline in headlines.items()}
-    shared = tuple(key for key in known[names[0]] if all(key in figures for figures in known.values()))
-    if not shared:
-        tasks = ", ".join(f"{one.name} ({one.answers.task})" for one in contestants)
+    shared = _shared_by_two(known)
+    meeting = [name for name in names if not known[name].keys().isdisjoint(shared)]
+    if len(meeting) < len(names):
+        tasks = ", ".join(f"{one.name} ({one.answers.task})" for one in contestants if one.name not in meeting)
         raise DatasetError(
-            "compare", expected="a figure that all have", found=f"none of {tasks}", remedy="compare models of one task"
+            "compare",
+            expected="of each model a figure that another one has too",
+            found=f"none of {tasks}",
+            remedy="compare models of one task",
         )
     samples = {
         name: sample(
@@ -139,7 +144,7 @@ def compare(
         )
         for name, headline in headlines.items()
     }
-    known_shared = {name: {key: figures[key] for key in shared} for name, figures in known.items()}
+    known_shared = {name: {key: figures[key] for key in shared if key in figures} for name, figures in known.items()}
     intervals = {name: intervals_of(drawn, known_shared[name]) for name, drawn in samples.items()}
     costs = _costs(contestants, records, bar) if with_cost else {one.name: one.cost for one in contestants}
     return Comparison(
@@ -165,7 +170,7 @@ def compare(
         group_count=len(set(groups)),
         resamples=resamples,
         seed=seed,
-        warnings=_warnings(contestants, intervals, shared, groups, resamples),
+        warnings=_warnings(contestants, intervals, known_shared, groups, resamples),
     )
 
 
@@ -244,22 +249,27 @@ def _common_positive(contestants: Sequence[Contestant]) -> str | None:
     return classes[1] if len(classes) == 2 else None
 
 
-def _not_shared(known: Mapping[str, Mapping[str, float]], shared: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    keys = dict.fromkeys(key for figures in known.values() for key in figures if key not in shared)
-    return {key: tuple(name for name, figures in known.items() if key in figures) for key in keys}
+def _shared_by_two(known: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
+    """Keys of at least two, in the order in which they first appear."""
+    counts = Counter(key for figures in known.values() for key in figures)
+    return tuple(key for key, count in counts.items() if count > 1)
+
+
+def _not_shared(known: Mapping[str, Mapping[str, float]], shared: Sequence[str]) -> dict[str, str]:
+    return {key: name for name, figures in known.items() for key in figures if key not in shared}
 
 
 def _warnings(
     contestants: Sequence[Contestant],
     intervals: Mapping[str, Mapping[str, Interval]],
-    shared: Sequence[str],
+    figures: Mapping[str, Mapping[str, float]],
     groups: Sequence[str],
     resamples: int,
 ) -> tuple[str, ...]:
     """Those of the intervals, each once with the names that it concerns, and those of comparing unlike models."""
     by_text: dict[str, list[str]] = {}
     for name, known in intervals.items():
-        for text in warnings_of(known, shared, groups, resamples):
+        for text in warnings_of(known, list(figures[name]), groups, resamples):
             by_text.setdefault(text, []).append(name)
     everybody = len(intervals)
     notes = [text if len(names) == everybody else f"{', '.join(names)}: {text}" for text, names in by_text.items()]

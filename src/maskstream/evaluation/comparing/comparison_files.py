@@ -22,7 +22,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         "resamples": comparison.resamples,
         "seed": comparison.seed,
         "figures": {key: better(key) or "neither" for key in comparison.figures},
-        "not_shared": {key: list(names) for key, names in comparison.not_shared.items()},
+        "not_shared": comparison.not_shared,
         "warnings": list(comparison.warnings),
         "warm_calls": WARM_CALLS,
         "models": [_model(row) for row in comparison.rows],
@@ -86,7 +86,7 @@ def _row(row: Row, figures: tuple[str, ...]) -> dict[str, Value]:
     for key in figures:
         interval = row.intervals.get(key)
         cells |= {
-            key: row.figures[key],
+            key: row.figures.get(key),
             f"{key}_low": interval.low if interval else None,
             f"{key}_high": interval.high if interval else None,
         }
