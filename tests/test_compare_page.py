@@ -47,7 +47,7 @@ def comparison(**changes: Any) -> dict[str, Any]:
         "maskstream": "0.1.0", "dataset": "A small set", "dataset_sha256": "a" * 64, "split": "val", "n_in_split": 60,
         "n_images": 60, "n_groups": 41, "baseline": "otsu <b>", "positive_class": "malignant", "confidence": 0.95,
         "resamples": 1000, "seed": 0, "figures": FIGURES, "not_shared": {"AP": "Mask R-CNN"}, "warm_calls": 2,
-        "warnings": ["only 12 groups stand behind the intervals"],
+        "warnings": ["only 12 groups stand behind the intervals", "shifted: mean_jaccard, share"],
         "machine": {"system": "Linux", "cores": 2, "speed_images": 12, "memory_images": 4},
         "models": [
             {
@@ -168,7 +168,8 @@ def test_equal_values_can_be_drawn() -> None:
 def test_the_page_shows_what_the_file_holds(tmp_path: Path) -> None:
     page = Page(_written(tmp_path).read_text(encoding="utf-8"))
     for told in (
-        "U-Net has the best mean", "only 12 groups stand behind the intervals", "5 300 000", "80.2",
+        "U-Net has the best mean", "only 12 groups stand behind the intervals", "shifted: mean Jaccard, share",
+        "5 300 000", "80.2",
         "71 to 99.5", "could be chance", "Figures that only one has",
         "Mask AP, IoU 0.50 to 0.95, mean over classes: Mask",
         "A small set, split val",

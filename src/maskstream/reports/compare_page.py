@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from maskstream.errors import SourceError
 from maskstream.reports import compare_words as words
-from maskstream.reports.figure_words import short_name
+from maskstream.reports.figure_words import in_words, short_name
 from maskstream.reports.forest import ForestRow, forest_svg
 from maskstream.reports.page import write_page
 from maskstream.reports.words import number, shown
@@ -64,7 +64,7 @@ def _content(folder: Path, found: Found) -> dict[str, Any]:
         "verdict": words.verdict(found),
         "sentences": words.sentences(found),
         "cautions": words.cautions(found),
-        "notices": found["warnings"],
+        "notices": [in_words(text, found["figures"]) for text in found["warnings"]],
         "baseline": found["baseline"],
         "percent": round(100 * found["confidence"]),
         "main": [short_name(key) for key in main[:TABLE_FIGURES]],

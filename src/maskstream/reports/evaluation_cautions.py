@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from maskstream.reports.evaluation_words import FEW, claims_of
-from maskstream.reports.figure_words import short_name
+from maskstream.reports.figure_words import in_words, short_name
 from maskstream.reports.read_evaluation import FinishedEvaluation
 from maskstream.reports.words import counted
 from maskstream.reports.words import number as grouped
@@ -47,7 +46,7 @@ def _cautions(run: FinishedEvaluation) -> Iterator[str]:
     if images is not None and images < FEW_IMAGES:
         yield f"{counted(images, 'image')} are few: single images move these figures."
     told = [run.text(key) for key in ("interval_warning", "video_interval_warning")]
-    yield from (f"Intervals: {_in_words(text, run)}." for text in told if text not in ("", "none"))
+    yield from (f"Intervals: {in_words(text, run.metrics)}." for text in told if text not in ("", "none"))
     if not any(told) and groups is not None and groups < FEW_GROUPS:
         yield f"The images are of {counted(groups, 'group')} only, so that the intervals are too narrow."
     yield from _wide(run)
@@ -59,13 +58,6 @@ def _cautions(run: FinishedEvaluation) -> Iterator[str]:
     if run.undefined:
         names = [short_name(key) for key in run.undefined]
         yield f"Not defined by these images, and so left out: {_listed(names)}."
-
-
-def _in_words(text: str, run: FinishedEvaluation) -> str:
-    """A sentence with the keys of figures replaced by their names."""
-    return re.sub(
-        r"[A-Za-z]\w*(?:\.\d+|/[\w ]+)?", lambda key: short_name(key[0]) if key[0] in run.metrics else key[0], text
-    )
 
 
 def _wide(run: FinishedEvaluation) -> Iterator[str]:

@@ -5,6 +5,8 @@ One place for both, so that a card and a page cannot call a number by two names.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container
 from typing import NamedTuple
 
 
@@ -254,6 +256,15 @@ def short_name(key: str) -> str:
     if figure.endswith(_UNCALIBRATED):
         return f"{short_name(figure.removesuffix(_UNCALIBRATED))}, uncalibrated"
     return _SHORT.get(figure, figure.replace("_", " ")) + (f", {of_class}" if slash else "")
+
+
+def in_words(text: str, known: Container[str]) -> str:
+    """A sentence with the keys of known figures replaced by their short names."""
+
+    def named(word: re.Match[str]) -> str:
+        return short_name(word[0]) if word[0] in known else word[0]
+
+    return re.sub(r"[A-Za-z]\w*(?:\.\d+)?(?:/\w+)?", named, text)
 
 
 def explained_by(key: str) -> str:
