@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,10 @@ from typer.testing import CliRunner
 from maskstream.cli.evaluate import evaluate
 from maskstream.core.masks import CroppedMask
 from maskstream.data.dataset import Annotation, Dataset, ImageRecord, Provenance
-from maskstream.errors import DatasetError
+from maskstream.errors import DatasetError, MissingDependency
+from maskstream.evaluation.evaluate import Evaluation
+from maskstream.evaluation_run import evaluate as evaluate_whole
+from maskstream.evaluation_target import EvaluationSettings
 from maskstream.inference.manifest import Training
 
 SIZE_HW = (64, 64)
@@ -156,3 +160,15 @@ def test_without_a_run_folder_a_new_one_is_made(
             run(name, "--data", dataset.folder, "--no-intervals", "--no-slices", "--no-figures", "--worst", 0)
     made = sorted(path.name for path in (tmp_path / "runs" / "evaluate").iterdir())
     assert made == ["mine-test", "mine-test-2", "v1-2-test", "v1-2-test-2"]
+
+
+def test_missing_matplotlib_is_told_before_the_work(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+    monkeypatch.setattr(Evaluation, "add", lambda self, record: pytest.fail("an image was judged"))
+    write_tiny_model(tmp_path / "model", "semantic")
+    settings = EvaluationSettings()
+    with pytest.raises(MissingDependency, match=r"figures: expected the package matplotlib.* --no-figures"):
+        evaluate_whole(tmp_path / "model", dataset.folder, tmp_path / "out", settings=settings)
+    assert not (tmp_path / "out").exists()

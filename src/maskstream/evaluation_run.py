@@ -30,7 +30,7 @@ from maskstream.evaluation.verdict import Metrics, Table
 from maskstream.evaluation.videos.film import VideoEvaluation, video_evaluation
 from maskstream.evaluation_target import EvaluationSettings, EvaluationTarget, find_target
 from maskstream.media.sinks import write_csv
-from maskstream.reports.evaluation_figures import write_figures
+from maskstream.reports.evaluation_figures import require_matplotlib, write_figures
 from maskstream.reports.evaluation_page import write_evaluation_report
 from maskstream.reports.model_card import write_model_card
 from maskstream.reports.why_worst import write_why
@@ -90,6 +90,8 @@ class _Run:
 
     def __init__(self, target: EvaluationTarget, settings: EvaluationSettings, folder: Path, bars: Bars) -> None:
         settings.check(target)
+        if settings.figures:
+            require_matplotlib()
         self._target, self._settings, self._folder, self._bars = target, settings, folder, bars
         self._evaluation = self._fresh()
         self._videos = None

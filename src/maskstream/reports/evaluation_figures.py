@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,17 +69,24 @@ def _figures(run: FinishedEvaluation) -> Iterator[tuple[str, tuple[float, float]
         yield "robustness", (_SIDE_INCHES * 1.4, _SIDE_INCHES), _robustness(drawn)
 
 
-def _write(path: Path, size_inches: tuple[float, float], draw: Draw) -> Path:
+def require_matplotlib() -> None:
+    """See that figures can be drawn, before the work that they are to show. MissingDependency: they cannot."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        import_module("matplotlib.backends.backend_agg")
     except ImportError as error:
         raise MissingDependency(
-            "matplotlib",
-            expected="matplotlib installed",
-            found="none",
-            remedy="install it with: pip install 'maskstream[evaluate]'",
+            "figures",
+            expected="the package matplotlib",
+            found="it is not installed",
+            remedy="install it with: pip install 'maskstream[evaluate]', or leave them out: --no-figures",
         ) from error
+
+
+def _write(path: Path, size_inches: tuple[float, float], draw: Draw) -> Path:
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=size_inches, dpi=DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
