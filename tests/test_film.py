@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +17,8 @@ from maskstream.data.dataset import Annotation, Dataset, ImageRecord, Provenance
 from maskstream.data.formats.format import ReadOptions
 from maskstream.data.formats.mask_folder.read import read
 from maskstream.errors import DatasetError
-from maskstream.evaluation.answers import SegmenterAnswers
-from maskstream.evaluation.videos.film import HEADLINE, VideoEvaluation, judge_videos, video_evaluation
+from maskstream.evaluation.answers import ObjectAnswers, SegmenterAnswers
+from maskstream.evaluation.videos.film import HEADLINE, VideoEvaluation, video_evaluation
 from maskstream.evaluation.videos.video_frames import videos_of
 from maskstream.evaluation.videos.video_truth import VideoTruth
 from maskstream.inference.load import load_model
@@ -167,6 +168,16 @@ def still(folder: Path, frames: int = 12) -> tuple[Dataset, dict[str, Detections
             images.append(record(name, *annotations, frame=origin(video, n, n / 30)))
             answers[name] = objects((masks[0], 0.9, 0.2), (masks[1], 0.8, 0.9))
     return saved(folder, images), answers
+
+
+def judge_videos(answers: ObjectAnswers, dataset: Dataset, records: Sequence[ImageRecord]) -> VideoEvaluation:
+    """Every frame of the videos among the images, asked for and judged."""
+    evaluation = video_evaluation(answers, dataset, records, asked=True)
+    assert evaluation is not None
+    for record in evaluation.records:
+        found = answers.detections(record, answers.score_threshold)
+        evaluation.add(record, found.select(found.scores >= answers.score_threshold))
+    return evaluation
 
 
 def test_what_is_found_as_it_is_has_perfect_figures(tmp_path: Path) -> None:

@@ -191,31 +191,6 @@ def video_evaluation(
     return VideoEvaluation(answers, dataset, videos) if videos else None
 
 
-def judge_videos(
-    answers: ObjectAnswers,
-    dataset: Dataset,
-    records: Sequence[ImageRecord],
-    *,
-    score_threshold: float | None = None,
-) -> VideoEvaluation:
-    """Ask for the answers to all frames of videos among the images, and judge them.
-
-    Parameters
-    ----------
-    score_threshold : score from which an object counts as found; None: the answers' own.
-
-    Raises
-    ------
-    DatasetError, SourceError : see `video_evaluation` and `VideoEvaluation.add`.
-    """
-    evaluation = VideoEvaluation(answers, dataset, _asked_videos(dataset, records))
-    threshold = answers.score_threshold if score_threshold is None else score_threshold
-    for record in evaluation.records:
-        found = answers.detections(record, threshold)
-        evaluation.add(record, found.select(found.scores >= threshold))
-    return evaluation
-
-
 def _asked_videos(dataset: Dataset, records: Sequence[ImageRecord]) -> tuple[Video, ...]:
     videos = videos_of(records, asked=True)
     if not videos:
