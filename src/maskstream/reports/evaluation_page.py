@@ -82,7 +82,7 @@ def write_evaluation_report(folder: Path) -> Path:
     OutputError : the folder cannot be written.
     """
     run = read_evaluation(folder)
-    write_page(folder / PAGE, "evaluation", _content(run), shared=("sortable",))
+    write_page(folder / PAGE, "evaluation", _content(run), shared=("sortable", "curves"))
     return folder / PAGE
 
 

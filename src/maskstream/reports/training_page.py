@@ -59,7 +59,7 @@ def write_training_page(run: Path) -> Path:
     read = read_training(run)
     groups = chart_groups(read)
     write_curves(read, groups)
-    write_page(run / PAGE, "training_page", _content(read, groups))
+    write_page(run / PAGE, "training_page", _content(read, groups), shared=("curves",))
     return run / PAGE
 
 
